@@ -1,0 +1,171 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package bus
+
+import (
+	"context"
+	"fmt"
+	"iter"
+)
+
+// A Kind says what an RPC sends back.
+type Kind uint8
+
+// The kinds of RPC. Their numbers are on the wire.
+const (
+	OneWay Kind = iota + 1 // nothing
+	Unary                  // one answer
+	Pipe                   // updates
+	State                  // a state, then updates to it
+)
+
+var kindNames = [...]string{"unknown kind", "one-way", "unary", "pipe", "state"}
+
+func (k Kind) String() string {
+	if int(k) >= len(kindNames) {
+		k = 0
+	}
+	return kindNames[k]
+}
+
+// Streams reports whether updates follow the first value.
+func (k Kind) Streams() bool { return k == Pipe || k == State }
+
+// A Description identifies one version of one RPC. Two RPCs are the same if name
+// and version are.
+type Description struct {
+	Name    string // of dot-separated tokens of [A-Za-z0-9_-]
+	Version int    // from 1
+	Kind    Kind
+}
+
+// String returns name.vVersion, as in the RPC's subject; the name alone if the
+// version is 0.
+func (d Description) String() string {
+	if d.Version == 0 {
+		return d.Name
+	}
+	return fmt.Sprintf("%s.v%d", d.Name, d.Version)
+}
+
+// Metadata is text that travels beside a query or a reply: at most 16 KiB, keys
+// and values together. More is refused by the sender, never cut.
+type Metadata map[string]string
+
+// A Call is an encoded query for one RPC.
+type Call struct {
+	Description
+	Query       []byte
+	ContentType string // of Query and of what answers it; see Codec
+	Metadata    Metadata
+	Idempotent  bool // may be carried out more than once
+}
+
+// Info says who answered a call, and as what.
+type Info struct {
+	RPC      Description // the version that was used
+	Instance string      // of the responder; Client.WithInstance calls it again
+	CallID   string      // in the logs of both sides
+	Metadata Metadata    // from the responder
+}
+
+// A Reply is what a call gives back. First is the answer of a Unary RPC or the
+// state of a State RPC. Updates is nil unless the kind has them; it is
+// single-use, and it costs the responder until its loop ends or the context of
+// the call does.
+type Reply struct {
+	Info
+	First   []byte
+	Updates iter.Seq2[Element, error]
+}
+
+// An Element is one update, encoded or ready to be. It is valid until the next
+// one of its sequence: who keeps it must copy it.
+type Element struct {
+	data   []byte
+	encode func(dst []byte) ([]byte, error)
+}
+
+// ElementOf returns an element that is encoded already.
+func ElementOf(data []byte) Element { return Element{data: data} }
+
+// EncodedBy returns an element that encode appends to where it is needed, so
+// that it is written once, straight into the message that carries it.
+func EncodedBy(encode func(dst []byte) ([]byte, error)) Element { return Element{encode: encode} }
+
+// Append appends the element's encoding to dst.
+func (e Element) Append(dst []byte) ([]byte, error) {
+	if e.encode != nil {
+		return e.encode(dst)
+	}
+	return append(dst, e.data...), nil
+}
+
+// Bytes returns the element's encoding, which may be shared with the message
+// that it arrived in and must not be changed.
+func (e Element) Bytes() ([]byte, error) {
+	if e.encode != nil {
+		return e.encode(nil)
+	}
+	return e.data, nil
+}
+
+// A CallFunc carries out calls.
+type CallFunc func(context.Context, Call) (Reply, error)
+
+// Middleware adds behaviour to calls, on either side and for every kind.
+type Middleware func(next CallFunc) CallFunc
+
+// A Caller is something to call: a [Client], [Local], or either in a [Wrap].
+type Caller interface {
+	Call(context.Context, Call) (Reply, error)
+
+	// Served returns the versions of an RPC that are served now, ascending; none
+	// if nobody serves the name. It waits only for the first menu.
+	Served(ctx context.Context, name string) ([]int, error)
+}
+
+// Wrap returns c behind middleware; the first sees a call first.
+func Wrap(c Caller, mw ...Middleware) Caller { return wrapped{c, chain(c.Call, mw)} }
+
+type wrapped struct {
+	Caller
+	call CallFunc
+}
+
+func (w wrapped) Call(ctx context.Context, c Call) (Reply, error) { return w.call(ctx, c) }
+
+func chain(f CallFunc, mw []Middleware) CallFunc {
+	for i := len(mw) - 1; i >= 0; i-- {
+		f = mw[i](f)
+	}
+	return f
+}
+
+// A Handler answers the calls of one RPC. The definitions make them. A proxy is
+// one too: Handler{Description: d, Call: client.Call}.
+type Handler struct {
+	Description
+	ContentType string // that Call understands besides application/json; "" is any
+	Call        CallFunc
+}
+
+// With returns h behind middleware; the first sees a call first.
+func (h Handler) With(mw ...Middleware) Handler {
+	if h.Call != nil { // a nil handler is for Serve to refuse
+		h.Call = chain(h.Call, mw)
+	}
+	return h
+}
+
+// A Member is one version of an RPC whose Funcs are of type F. Client or
+// Handler is nil where no conversion leads there.
+type Member[F any] struct {
+	Description
+	Client  func(Caller) F
+	Handler func(F) Handler
+}
+
+// A Definition is one or more versions of one RPC behind one Func type. The RPC
+// types and versioned.Family are definitions.
+type Definition[F any] interface{ Members() []Member[F] }

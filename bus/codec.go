@@ -1,0 +1,175 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package bus
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"reflect"
+	"sync"
+
+	"google.golang.org/protobuf/encoding/protojson"
+	"google.golang.org/protobuf/proto"
+)
+
+// A Codec turns values into bytes and back. In both directions v is a non-nil
+// pointer to the value or, where the RPC's type is a protobuf message, that
+// message. Append must not keep v, Decode may keep data.
+type Codec interface {
+	ContentType() string // as in HTTP; both sides of a call must agree
+	Append(dst []byte, v any) ([]byte, error)
+	Decode(data []byte, v any) error
+}
+
+// The codecs. A definition that names none uses Proto for protobuf messages,
+// Bytes for []byte and JSON for all else; where a caller asks for
+// application/json, JSON serves every type.
+var (
+	Proto Codec = protoCodec{}
+	JSON  Codec = jsonCodec{}
+	Bytes Codec = bytesCodec{}
+)
+
+// ContentTypeJSON is understood by every responder.
+const ContentTypeJSON = "application/json"
+
+// A TypedCodec is a codec for one type. Its methods may be used concurrently.
+type TypedCodec[T any] struct {
+	codec   Codec
+	message reflect.Type // of the message that T points to; nil if T is none
+}
+
+// CodecFor returns c for T; if c is nil, the default codec of T.
+func CodecFor[T any](c Codec) TypedCodec[T] {
+	t := reflect.TypeFor[T]()
+	isMessage := t.Kind() == reflect.Pointer && t.Implements(reflect.TypeFor[proto.Message]())
+	if c == nil {
+		switch {
+		case isMessage:
+			c = Proto
+		case t == reflect.TypeFor[[]byte]():
+			c = Bytes
+		default:
+			c = JSON
+		}
+	}
+	tc := TypedCodec[T]{codec: c}
+	if isMessage {
+		tc.message = t.Elem()
+	}
+	return tc
+}
+
+// As returns the codec for a call of contentType: c itself, or JSON where that
+// was asked for.
+func (c TypedCodec[T]) As(contentType string) TypedCodec[T] {
+	if contentType == ContentTypeJSON && c.codec.ContentType() != ContentTypeJSON {
+		c.codec = JSON
+	}
+	return c
+}
+
+// ContentType is that of the codec.
+func (c TypedCodec[T]) ContentType() string { return c.codec.ContentType() }
+
+// Append appends the encoding of *v to dst. It allocates nothing of its own
+// where *v does not move to the heap for it.
+func (c TypedCodec[T]) Append(dst []byte, v *T) ([]byte, error) {
+	if c.message != nil {
+		return c.codec.Append(dst, any(*v))
+	}
+	return c.codec.Append(dst, v)
+}
+
+// Decode returns the value that data encodes, which may share data.
+func (c TypedCodec[T]) Decode(data []byte) (v T, err error) {
+	if c.message != nil {
+		m := reflect.New(c.message).Interface()
+		return m.(T), c.codec.Decode(data, m)
+	}
+	err = c.codec.Decode(data, &v)
+	return v, err
+}
+
+type protoCodec struct{}
+
+func (protoCodec) ContentType() string { return "application/protobuf" }
+
+func (protoCodec) Append(dst []byte, v any) ([]byte, error) {
+	m, ok := v.(proto.Message)
+	if !ok {
+		return dst, fmt.Errorf("durabus: %T is not a protobuf message", v)
+	}
+	return proto.MarshalOptions{}.MarshalAppend(dst, m)
+}
+
+func (protoCodec) Decode(b []byte, v any) error {
+	m, ok := v.(proto.Message)
+	if !ok {
+		return fmt.Errorf("durabus: %T is not a protobuf message", v)
+	}
+	return proto.Unmarshal(b, m)
+}
+
+type bytesCodec struct{}
+
+func (bytesCodec) ContentType() string { return "application/octet-stream" }
+
+var errNotBytes = errors.New("durabus: the bytes codec is for []byte only")
+
+func (bytesCodec) Append(dst []byte, v any) ([]byte, error) {
+	b, ok := v.(*[]byte)
+	if !ok {
+		return dst, errNotBytes
+	}
+	return append(dst, *b...), nil
+}
+
+func (bytesCodec) Decode(data []byte, v any) error {
+	b, ok := v.(*[]byte)
+	if !ok {
+		return errNotBytes
+	}
+	*b = data[:len(data):len(data)] // appending to one value must not reach the next
+	return nil
+}
+
+type jsonCodec struct{}
+
+func (jsonCodec) ContentType() string { return ContentTypeJSON }
+
+// A jsonWriter encodes into a buffer that is used again.
+type jsonWriter struct {
+	buf bytes.Buffer
+	enc *json.Encoder
+}
+
+var jsonWriters = sync.Pool{New: func() any {
+	w := new(jsonWriter)
+	w.enc = json.NewEncoder(&w.buf)
+	w.enc.SetEscapeHTML(false)
+	return w
+}}
+
+func (jsonCodec) Append(dst []byte, v any) ([]byte, error) {
+	if m, ok := v.(proto.Message); ok {
+		return protojson.MarshalOptions{}.MarshalAppend(dst, m)
+	}
+	w := jsonWriters.Get().(*jsonWriter)
+	defer jsonWriters.Put(w)
+	w.buf.Reset()
+	if err := w.enc.Encode(v); err != nil {
+		return dst, err
+	}
+	b := w.buf.Bytes()
+	return append(dst, b[:len(b)-1]...), nil // without the encoder's newline
+}
+
+func (jsonCodec) Decode(b []byte, v any) error {
+	if m, ok := v.(proto.Message); ok {
+		return protojson.UnmarshalOptions{}.Unmarshal(b, m)
+	}
+	return json.Unmarshal(b, v)
+}

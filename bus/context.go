@@ -1,0 +1,68 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package bus
+
+import (
+	"context"
+	"maps"
+	"time"
+)
+
+type (
+	metadataKey struct{}
+	infoKey     struct{}
+	incomingKey struct{}
+	resumeKey   struct{}
+)
+
+// WithMetadata returns a context whose calls carry md besides what ctx carries.
+func WithMetadata(ctx context.Context, md Metadata) context.Context {
+	all := Metadata{}
+	if old, ok := ctx.Value(metadataKey{}).(Metadata); ok {
+		maps.Copy(all, old)
+	}
+	maps.Copy(all, md)
+	return context.WithValue(ctx, metadataKey{}, all)
+}
+
+// WithInfo returns a context whose next call fills info before it returns,
+// whether it succeeds or not. Use it for one call at a time.
+func WithInfo(ctx context.Context, info *Info) context.Context {
+	outer, _ := ctx.Value(infoKey{}).(func(Info))
+	return context.WithValue(ctx, infoKey{}, func(i Info) {
+		*info = i
+		if outer != nil {
+			outer(i)
+		}
+	})
+}
+
+// Incoming is what a handler may know of a call beside the query.
+type Incoming struct {
+	RPC      Description // the version the caller used
+	CallID   string      // in the logs of both sides
+	Metadata Metadata    // from the caller; not to be trusted more than the query
+	Identity string      // of the caller, as vouched for by the broker; else ""
+	Reply    Metadata    // to the caller; may be written until the handler returns
+}
+
+// IncomingCall returns the call that a handler's context belongs to. Outside a
+// server it returns an empty one, so that handlers can be called as functions.
+func IncomingCall(ctx context.Context) *Incoming {
+	if in, ok := ctx.Value(incomingKey{}).(*Incoming); ok {
+		return in
+	}
+	return &Incoming{Reply: Metadata{}}
+}
+
+// WithIncoming returns a context for calling a handler in a test.
+func WithIncoming(ctx context.Context, in *Incoming) context.Context {
+	return context.WithValue(ctx, incomingKey{}, in)
+}
+
+// WithResume returns a context whose streams, where the responder keeps a
+// backlog, are taken up again after an interruption; wait is the delay before
+// attempt n. Package durable uses it.
+func WithResume(ctx context.Context, wait func(n int) time.Duration) context.Context {
+	return context.WithValue(ctx, resumeKey{}, wait)
+}

@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package bus
+
+import (
+	"context"
+	"fmt"
+	"iter"
+	"log/slog"
+	"runtime/debug"
+)
+
+// recoverHandler turns a panic of a handler into an error that names the call,
+// and leaves the trace in this process's log.
+func recoverHandler(d Description, id string, err *error) {
+	if p := recover(); p != nil {
+		slog.Error("durabus: a handler panicked", "rpc", d.String(), "call", id, "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
+		*err = &Error{Code: Panicked, RPC: d, MayHaveRun: true, Message: "the trace is in the responder's log under call " + id}
+	}
+}
+
+// updates guards a handler's iterator: its errors are named, and its panics are
+// its stream's end. A panic of the loop that reads it passes through.
+func (m *mux) updates(d Description, id string, seq iter.Seq2[Element, error]) iter.Seq2[Element, error] {
+	return func(yield func(Element, error) bool) {
+		inside := true // the handler's code is running, not the reader's
+		var err error
+		func() {
+			defer func() {
+				if inside {
+					recoverHandler(d, id, &err)
+				}
+			}()
+			for e, uerr := range seq {
+				if uerr != nil && EndsStream(uerr) {
+					err = uerr
+					return
+				}
+				inside = false
+				more := yield(e, uerr)
+				inside = true
+				if !more {
+					err = nil
+					yield = nil
+					return
+				}
+			}
+		}()
+		if err != nil && yield != nil {
+			yield(Element{}, m.said(err, d, id))
+		}
+	}
+}
+
+// untilDone ends updates with ctx, and never cleanly once it is done: a handler
+// that stopped because of ctx did not come to its end.
+func untilDone(ctx context.Context, d Description, seq iter.Seq2[Element, error]) iter.Seq2[Element, error] {
+	return func(yield func(Element, error) bool) {
+		for e, err := range seq {
+			if ctx.Err() != nil {
+				break
+			}
+			if !yield(e, err) || EndsStream(err) {
+				return
+			}
+		}
+		if ctx.Err() != nil {
+			yield(Element{}, contextError(ctx, d))
+		}
+	}
+}

@@ -1,0 +1,147 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package bus
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"sync/atomic"
+)
+
+// Local returns a caller that answers with handlers in this process, through
+// their codecs and with the same errors as over NATS, but on the caller's own
+// goroutine. Where a handler is wrong every call says so.
+func Local(handlers ...Handler) Caller {
+	m, err := newMux("local", nil, handlers)
+	if err != nil {
+		return invalid{err}
+	}
+	return local{m}
+}
+
+type invalid struct{ err error }
+
+func (i invalid) Call(context.Context, Call) (Reply, error)     { return Reply{}, i.err }
+func (i invalid) Served(context.Context, string) ([]int, error) { return nil, i.err }
+
+type local struct{ *mux }
+
+var localCalls atomic.Uint64
+
+func (l local) Call(ctx context.Context, c Call) (Reply, error) {
+	if err := checkCall(c); err != nil {
+		return Reply{}, err
+	}
+	if err := ctx.Err(); err != nil {
+		return Reply{}, notSent(contextError(ctx, c.Description))
+	}
+	id := fmt.Sprintf("local-%d", localCalls.Add(1))
+	r, err := l.mux.call(ctx, c, id, "")
+	if r.Updates != nil {
+		r.Updates = untilDone(ctx, c.Description, r.Updates)
+	}
+	return r, err
+}
+
+func (l local) Served(_ context.Context, name string) ([]int, error) { return l.served[name], nil }
+
+func notSent(e *Error) *Error { e.MayHaveRun = false; return e }
+
+// A mux finds the handler of a call and runs it behind the guards that every
+// call has, over NATS or not.
+type mux struct {
+	instance string
+	handlers map[Description]Handler
+	served   map[string][]int // ascending; not changed once made
+	menu     []Description    // by name, then version
+}
+
+func newMux(instance string, mw []Middleware, handlers []Handler) (*mux, error) {
+	m := &mux{instance: instance, handlers: map[Description]Handler{}, served: map[string][]int{}}
+	all := append([]Handler{m.menuHandler()}, handlers...)
+	for _, h := range all {
+		switch err := checkDescription(h.Description); {
+		case err != nil:
+			return nil, err
+		case h.Call == nil:
+			return nil, &Error{Code: Invalid, RPC: h.Description, Message: "nil handler"}
+		case slices.Contains(m.served[h.Name], h.Version):
+			return nil, &Error{Code: Invalid, RPC: h.Description, Message: "two handlers for one version"}
+		}
+		m.handlers[h.Description] = h.With(mw...)
+		m.served[h.Name] = append(m.served[h.Name], h.Version)
+		slices.Sort(m.served[h.Name])
+		m.menu = append(m.menu, h.Description)
+	}
+	slices.SortFunc(m.menu, func(a, b Description) int {
+		if c := strings.Compare(a.Name, b.Name); c != 0 {
+			return c
+		}
+		return a.Version - b.Version
+	})
+	return m, nil
+}
+
+// find returns the handler for d, which may differ in kind: that is said.
+func (m *mux) find(d Description) (Handler, error) {
+	h, ok := m.handlers[d]
+	if ok {
+		return h, nil
+	}
+	for k := range m.handlers {
+		if k.Name == d.Name && k.Version == d.Version {
+			return h, &Error{Code: Invalid, RPC: d, Message: fmt.Sprintf("called as %v, served as %v", d.Kind, k.Kind)}
+		}
+	}
+	if vs := m.served[d.Name]; len(vs) > 0 {
+		return h, &Error{Code: Unserved, RPC: d, Message: fmt.Sprintf("served: %v", vs)}
+	}
+	return h, &Error{Code: NoResponder, RPC: d, Message: "nobody serves this name"}
+}
+
+// call runs the handler of c and names itself in what comes back.
+func (m *mux) call(ctx context.Context, c Call, id, identity string) (Reply, error) {
+	in := &Incoming{RPC: c.Description, CallID: id, Metadata: c.Metadata, Identity: identity, Reply: Metadata{}}
+	r, err := m.run(WithIncoming(ctx, in), c)
+	r.Info = Info{RPC: c.Description, Instance: m.instance, CallID: id, Metadata: in.Reply}
+	if err == nil {
+		err = checkMetadata(c.Description, in.Reply)
+	}
+	if err != nil {
+		return Reply{Info: r.Info}, m.said(err, c.Description, id)
+	}
+	if r.Updates != nil {
+		r.Updates = m.updates(c.Description, id, r.Updates)
+	}
+	return r, nil
+}
+
+func (m *mux) run(ctx context.Context, c Call) (r Reply, err error) {
+	defer recoverHandler(c.Description, IncomingCall(ctx).CallID, &err)
+	h, err := m.find(c.Description)
+	if err != nil {
+		return Reply{}, err
+	}
+	if c.ContentType != "" && c.ContentType != ContentTypeJSON && h.ContentType != "" && c.ContentType != h.ContentType {
+		return Reply{}, &Error{Code: Undecodable, RPC: c.Description,
+			Message: fmt.Sprintf("the query is %s; served is %s, and %s", c.ContentType, h.ContentType, ContentTypeJSON)}
+	}
+	return h.Call(ctx, c)
+}
+
+// said turns whatever a handler or its middleware returned into an Error of this
+// instance. What came from further away, through a proxy, keeps its speaker.
+func (m *mux) said(err error, d Description, id string) error {
+	e, ok := err.(*Error)
+	if !ok {
+		e = EncodeError(d, nil, err).(*Error)
+	}
+	c := *e
+	c.RPC = d
+	if c.Instance == "" {
+		c.Instance, c.CallID = m.instance, id
+	}
+	return &c
+}
