@@ -1,0 +1,6 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package wire
+
+// Cap is the size of b's buffer.
+func (b *Batch) Cap() int { return cap(b.buf) }

@@ -1,0 +1,94 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package wire_test
+
+import (
+	"math"
+	"testing"
+
+	"github.com/durabus/durabus/internal/wire"
+)
+
+func TestSubjects(t *testing.T) {
+	full := wire.FullName("acme", "market.prices")
+	for _, c := range []struct{ got, want string }{
+		{full, "acme.market.prices"},
+		{wire.FullName("", "market.prices"), "market.prices"},
+		{wire.RequestSubject(full, 2), "acme.market.prices.v2"},
+		{wire.InstanceSubject("I9", full, 12), "_D.i.I9.acme.market.prices.v12"},
+		{wire.InstanceSubjects("I9"), "_D.i.I9.>"},
+		{wire.ControlSubject("I9", "secret", 7), "_D.c.I9.secret.7"},
+		{wire.ControlSubjects("I9"), "_D.c.I9.>"},
+		{wire.MenuOneSubject(full), "_D.m.acme.market.prices.one"},
+		{wire.MenuAllSubject(full), "_D.m.acme.market.prices.all"},
+	} {
+		if c.got != c.want {
+			t.Errorf("got %s, want %s", c.got, c.want)
+		}
+	}
+}
+
+func TestInstanceSubjectsAreTakenApart(t *testing.T) {
+	for _, c := range []struct {
+		subject, instance, fullName string
+		version                     int
+		ok                          bool
+	}{
+		{"_D.i.I9.acme.market.prices.v12", "I9", "acme.market.prices", 12, true},
+		{"_D.i.I9.prices.v1", "I9", "prices", 1, true},
+		{"_D.i.I9.a.v2.v1", "I9", "a.v2", 1, true},
+		{"_D.i.I9.prices.v0", "", "", 0, false},
+		{"_D.i.I9.prices.v01", "", "", 0, false},
+		{"_D.i.I9.prices.v+1", "", "", 0, false},
+		{"_D.i.I9.prices.v", "", "", 0, false},
+		{"_D.i.I9.prices.v99999999999999999999", "", "", 0, false},
+		{"_D.i.I9.prices", "", "", 0, false},
+		{"_D.i.I9.v1", "", "", 0, false},
+		{"_D.i.I9..v1", "", "", 0, false},
+		{"_D.i..prices.v1", "", "", 0, false},
+		{"_D.i.I9", "", "", 0, false},
+		{"_D.c.I9.prices.v1", "", "", 0, false},
+		{"prices.v1", "", "", 0, false},
+		{"", "", "", 0, false},
+	} {
+		instance, fullName, version, ok := wire.ParseInstanceSubject(c.subject)
+		if instance != c.instance || fullName != c.fullName || version != c.version || ok != c.ok {
+			t.Errorf("%s: %q, %q, %d, %v", c.subject, instance, fullName, version, ok)
+		}
+		if ok && wire.InstanceSubject(instance, fullName, version) != c.subject {
+			t.Errorf("%s is not made of its parts", c.subject)
+		}
+	}
+}
+
+func TestControlSubjectsAreTakenApart(t *testing.T) {
+	for _, c := range []struct {
+		subject, token string
+		m              uint64
+		ok             bool
+	}{
+		{"_D.c.I9.secret.7", "secret", 7, true},
+		{wire.ControlSubject("I9", "secret", math.MaxUint64), "secret", math.MaxUint64, true},
+		{"_D.c.I9.secret.18446744073709551616", "", 0, false},
+		{"_D.c.I9.secret.-1", "", 0, false},
+		{"_D.c.I9.secret.", "", 0, false},
+		{"_D.c.I9.secret", "", 0, false},
+		{"_D.c.I9.secret.7.8", "", 0, false},
+		{"_D.c.I9..7", "", 0, false},
+		{"_D.c.I9", "", 0, false},
+		{"_D.i.I9.secret.7", "", 0, false},
+		{"", "", 0, false},
+	} {
+		token, m, ok := wire.ParseControlSubject(c.subject)
+		if token != c.token || m != c.m || ok != c.ok {
+			t.Errorf("%s: %q, %d, %v", c.subject, token, m, ok)
+		}
+	}
+}
+
+func TestTakingControlSubjectsApartDoesNotAllocate(t *testing.T) {
+	subject := wire.ControlSubject("I9", "secret", 12345)
+	if n := testing.AllocsPerRun(100, func() { wire.ParseControlSubject(subject) }); n > 0 {
+		t.Errorf("%v allocations", n)
+	}
+}
