@@ -1,0 +1,217 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package transport
+
+import (
+	"context"
+	"errors"
+	"regexp"
+	"sync"
+	"time"
+
+	"github.com/nats-io/nats.go"
+)
+
+// The inbox's own limits, far above what credit allows to be on its way: they
+// bound a defect, not the traffic.
+const (
+	pendingMsgs  = 1 << 20
+	pendingBytes = 256 << 20
+)
+
+// NATS is a [Conn] over a *nats.Conn, which stays its owner's.
+type NATS struct {
+	nc *nats.Conn
+
+	mu        sync.Mutex // guards the fields below
+	listeners map[int]func(Event)
+	next      int
+}
+
+// conns has one NATS for each connection, so that its callbacks are chained
+// once, however many clients and servers use it.
+var conns = struct {
+	sync.Mutex
+	m map[*nats.Conn]*NATS
+}{m: map[*nats.Conn]*NATS{}}
+
+// Over returns the Conn over nc, which is one and the same for all who ask.
+func Over(nc *nats.Conn) *NATS {
+	conns.Lock()
+	defer conns.Unlock()
+	if c := conns.m[nc]; c != nil {
+		return c
+	}
+	c := &NATS{nc: nc, listeners: map[int]func(Event){}}
+	if !nc.IsClosed() {
+		conns.m[nc] = c
+	}
+	c.chain()
+	return c
+}
+
+// chain puts our callbacks before those that are there.
+func (c *NATS) chain() {
+	disconnected, reconnected := c.nc.DisconnectErrHandler(), c.nc.ReconnectHandler()
+	closed, failed := c.nc.ClosedHandler(), c.nc.ErrorHandler()
+	c.nc.SetDisconnectErrHandler(func(nc *nats.Conn, err error) {
+		c.tell(Event{Kind: Disconnected, Err: err})
+		if disconnected != nil {
+			disconnected(nc, err)
+		}
+	})
+	c.nc.SetReconnectHandler(func(nc *nats.Conn) {
+		c.tell(Event{Kind: Reconnected})
+		if reconnected != nil {
+			reconnected(nc)
+		}
+	})
+	c.nc.SetClosedHandler(func(nc *nats.Conn) {
+		conns.Lock()
+		delete(conns.m, nc)
+		conns.Unlock()
+		c.tell(Event{Kind: Closed, Err: nc.LastError()})
+		if closed != nil {
+			closed(nc)
+		}
+	})
+	c.nc.SetErrorHandler(func(nc *nats.Conn, s *nats.Subscription, err error) {
+		c.asyncError(s, err)
+		if failed != nil {
+			failed(nc, s, err)
+		}
+	})
+}
+
+var violation = regexp.MustCompile(`(?i)permissions violation for (publish|subscription) to "([^"]+)"`)
+
+func (c *NATS) asyncError(s *nats.Subscription, err error) {
+	if m := violation.FindStringSubmatch(err.Error()); m != nil {
+		c.tell(Event{Kind: Denied, Subject: m[2], Err: err})
+		return
+	}
+	if errors.Is(err, nats.ErrSlowConsumer) && s != nil {
+		c.tell(Event{Kind: Dropped, Subject: s.Subject, Err: err})
+	}
+}
+
+func (c *NATS) tell(ev Event) {
+	c.mu.Lock()
+	fs := make([]func(Event), 0, len(c.listeners))
+	for _, f := range c.listeners {
+		fs = append(fs, f)
+	}
+	c.mu.Unlock()
+	for _, f := range fs {
+		f(ev)
+	}
+}
+
+// Notify implements [Conn]. The events come one at a time.
+func (c *NATS) Notify(f func(Event)) (stop func()) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	id := c.next
+	c.next++
+	c.listeners[id] = f
+	return func() {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		delete(c.listeners, id)
+	}
+}
+
+// Publish implements [Conn].
+func (c *NATS) Publish(subject, reply string, data []byte) (err error) {
+	if !c.nc.IsConnected() {
+		return ErrNotConnected
+	}
+	if reply == "" { // PublishRequest refuses an empty reply
+		err = c.nc.Publish(subject, data)
+	} else {
+		err = c.nc.PublishRequest(subject, reply, data)
+	}
+	return published(err)
+}
+
+// PublishMsg implements [Conn].
+func (c *NATS) PublishMsg(m Msg) error {
+	if !c.nc.IsConnected() {
+		return ErrNotConnected
+	}
+	return published(c.nc.PublishMsg(&nats.Msg{Subject: m.Subject, Reply: m.Reply, Header: m.Header, Data: m.Data}))
+}
+
+// published names the errors that mean no connection: with the reconnect buffer
+// off nats.go refuses to keep what it cannot send.
+func published(err error) error {
+	switch {
+	case errors.Is(err, nats.ErrReconnectBufExceeded), errors.Is(err, nats.ErrConnectionClosed), errors.Is(err, nats.ErrDisconnected):
+		return ErrNotConnected
+	}
+	return err
+}
+
+// Subscribe implements [Conn].
+func (c *NATS) Subscribe(subject, queue string, f func(Msg)) (Subscription, error) {
+	s, err := c.nc.QueueSubscribe(subject, queue, func(m *nats.Msg) {
+		f(Msg{Subject: m.Subject, Reply: m.Reply, Header: m.Header, Data: m.Data,
+			NoResponders: len(m.Data) == 0 && m.Header != nil && m.Header.Get("Status") == "503"})
+	})
+	if err != nil {
+		return nil, err
+	}
+	if err := s.SetPendingLimits(pendingMsgs, pendingBytes); err != nil {
+		return nil, errors.Join(err, s.Unsubscribe())
+	}
+	return natsSub{s}, nil
+}
+
+// NewInbox implements [Conn]. It lies outside the wildcard that the connection's
+// own requests use, or each reply would be delivered twice.
+func (c *NATS) NewInbox() string { return c.nc.NewInbox() }
+
+// Flush implements [Conn].
+func (c *NATS) Flush(ctx context.Context) error {
+	if _, ok := ctx.Deadline(); !ok { // nats.go wants one
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, 10*time.Second)
+		defer cancel()
+	}
+	return c.nc.FlushWithContext(ctx)
+}
+
+// MaxPayload implements [Conn].
+func (c *NATS) MaxPayload() int { return int(c.nc.MaxPayload()) }
+
+// Connected implements [Conn].
+func (c *NATS) Connected() bool { return c.nc.IsConnected() }
+
+// LastRefusal implements [Conn].
+func (c *NATS) LastRefusal() (subject string, _ error) {
+	err := c.nc.LastError()
+	if err == nil {
+		return "", nil
+	}
+	m := violation.FindStringSubmatch(err.Error())
+	if m == nil {
+		return "", nil
+	}
+	return m[2], err
+}
+
+type natsSub struct{ *nats.Subscription }
+
+// Drain waits for what nats.go reports in the background.
+func (s natsSub) Drain(ctx context.Context) error {
+	closed := s.StatusChanged(nats.SubscriptionClosed)
+	if err := s.Subscription.Drain(); err != nil {
+		return err
+	}
+	select {
+	case <-closed:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}

@@ -1,0 +1,308 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package transport
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"sync"
+)
+
+// A Net is a bus inside one process, for tests: it keeps the promises of NATS
+// and no more, and it can be broken. It uses no timers, so that it works under
+// testing/synctest. Its goroutines are its subscriptions'; they end with them.
+type Net struct {
+	mu    sync.Mutex // guards the fields below and those of its connections
+	rand  *rand.Rand
+	conns []*SimConn
+	inbox int
+	tap   func(from *SimConn, m Msg) bool
+}
+
+// NewNet returns a bus whose choices among queue subscribers follow seed.
+func NewNet(seed uint64) *Net { return &Net{rand: rand.New(rand.NewPCG(seed, 0))} }
+
+// Tap has f see each message that is published, before it is delivered; the
+// message is dropped if f reports false. f must not use the bus.
+func (n *Net) Tap(f func(from *SimConn, m Msg) bool) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.tap = f
+}
+
+// Dial returns a new connection.
+func (n *Net) Dial() *SimConn {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	c := &SimConn{net: n, up: true, listeners: map[int]func(Event){}}
+	n.conns = append(n.conns, c)
+	return c
+}
+
+// A SimConn is a connection to a [Net].
+type SimConn struct {
+	net       *Net
+	up        bool
+	frozen    bool // half open: neither side's messages pass, nobody is told
+	subs      []*simSub
+	listeners map[int]func(Event)
+	next      int
+}
+
+type simSub struct {
+	c              *SimConn
+	subject, queue string
+	f              func(Msg)
+
+	mu     sync.Mutex // guards the fields below
+	queued []Msg
+	wake   chan struct{}
+	ending bool // no more is queued; the goroutine ends when the queue is empty
+	ended  chan struct{}
+}
+
+// Disconnect cuts the connection: what is published fails, what is sent to it is
+// lost, and its listeners are told.
+func (c *SimConn) Disconnect() { c.set(false) }
+
+// Reconnect undoes Disconnect. The subscriptions are there again.
+func (c *SimConn) Reconnect() { c.set(true) }
+
+func (c *SimConn) set(up bool) {
+	c.net.mu.Lock()
+	changed := c.up != up
+	c.up = up
+	fs := make([]func(Event), 0, len(c.listeners))
+	for i := range c.next {
+		if f := c.listeners[i]; f != nil {
+			fs = append(fs, f)
+		}
+	}
+	c.net.mu.Unlock()
+	if !changed {
+		return
+	}
+	ev := Event{Kind: Reconnected}
+	if !up {
+		ev = Event{Kind: Disconnected, Err: ErrNotConnected}
+	}
+	for _, f := range fs {
+		f(ev)
+	}
+}
+
+// Freeze makes the connection half open, as behind a network that drops
+// everything; Freeze(false) undoes it.
+func (c *SimConn) Freeze(frozen bool) {
+	c.net.mu.Lock()
+	defer c.net.mu.Unlock()
+	c.frozen = frozen
+}
+
+// Subscriptions counts those that are open.
+func (c *SimConn) Subscriptions() int {
+	c.net.mu.Lock()
+	defer c.net.mu.Unlock()
+	return len(c.subs)
+}
+
+// Publish implements [Conn].
+func (c *SimConn) Publish(subject, reply string, data []byte) error {
+	return c.PublishMsg(Msg{Subject: subject, Reply: reply, Data: data})
+}
+
+// PublishMsg implements [Conn].
+func (c *SimConn) PublishMsg(m Msg) error {
+	n := c.net
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if !c.up {
+		return ErrNotConnected
+	}
+	m.Data = slices.Clone(m.Data)
+	if c.frozen || n.tap != nil && !n.tap(c, m) {
+		return nil
+	}
+	if n.route(m) || m.Reply == "" {
+		return nil
+	}
+	for _, s := range c.subs { // 503 goes to a plain subscription of the publisher's own
+		if s.queue == "" && matches(s.subject, m.Reply) {
+			s.push(Msg{Subject: m.Reply, NoResponders: true})
+			break
+		}
+	}
+	return nil
+}
+
+// route delivers m and reports whether anybody was there.
+func (n *Net) route(m Msg) (delivered bool) {
+	queues := map[string][]*simSub{}
+	var names []string
+	for _, c := range n.conns {
+		for _, s := range c.subs {
+			switch {
+			case !c.up || !matches(s.subject, m.Subject):
+			case s.queue == "":
+				delivered = true
+				s.offer(m)
+			default:
+				if queues[s.queue] == nil {
+					names = append(names, s.queue)
+				}
+				queues[s.queue] = append(queues[s.queue], s)
+			}
+		}
+	}
+	for _, q := range names {
+		delivered = true
+		members := queues[q]
+		members[n.rand.IntN(len(members))].offer(m)
+	}
+	return delivered
+}
+
+// offer is push but for a frozen connection, whose messages are lost on the way.
+func (s *simSub) offer(m Msg) {
+	if !s.c.frozen {
+		s.push(m)
+	}
+}
+
+func (s *simSub) push(m Msg) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.ending {
+		return
+	}
+	s.queued = append(s.queued, m)
+	select {
+	case s.wake <- struct{}{}:
+	default:
+	}
+}
+
+func (s *simSub) run() {
+	defer close(s.ended)
+	for {
+		s.mu.Lock()
+		msgs, ending := s.queued, s.ending
+		s.queued = nil
+		s.mu.Unlock()
+		for _, m := range msgs {
+			s.f(m)
+		}
+		if len(msgs) > 0 {
+			continue
+		}
+		if ending {
+			return
+		}
+		<-s.wake
+	}
+}
+
+// Subscribe implements [Conn].
+func (c *SimConn) Subscribe(subject, queue string, f func(Msg)) (Subscription, error) {
+	s := &simSub{c: c, subject: subject, queue: queue, f: f, wake: make(chan struct{}, 1), ended: make(chan struct{})}
+	c.net.mu.Lock()
+	c.subs = append(c.subs, s)
+	c.net.mu.Unlock()
+	go s.run()
+	return s, nil
+}
+
+func (s *simSub) end(discard bool) {
+	s.c.net.mu.Lock()
+	s.c.subs = slices.DeleteFunc(s.c.subs, func(o *simSub) bool { return o == s })
+	s.c.net.mu.Unlock()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.ending = true
+	if discard {
+		s.queued = nil
+	}
+	select {
+	case s.wake <- struct{}{}:
+	default:
+	}
+}
+
+// Unsubscribe implements [Subscription].
+func (s *simSub) Unsubscribe() error { s.end(true); return nil }
+
+// Drain implements [Subscription].
+func (s *simSub) Drain(ctx context.Context) error {
+	s.end(false)
+	select {
+	case <-s.ended:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// NewInbox implements [Conn].
+func (c *SimConn) NewInbox() string {
+	c.net.mu.Lock()
+	defer c.net.mu.Unlock()
+	c.net.inbox++
+	return fmt.Sprintf("_INBOX.%d", c.net.inbox)
+}
+
+// Flush implements [Conn].
+func (c *SimConn) Flush(context.Context) error {
+	if !c.Connected() {
+		return ErrNotConnected
+	}
+	return nil
+}
+
+// MaxPayload implements [Conn].
+func (c *SimConn) MaxPayload() int { return 1 << 20 }
+
+// Connected implements [Conn].
+func (c *SimConn) Connected() bool {
+	c.net.mu.Lock()
+	defer c.net.mu.Unlock()
+	return c.up
+}
+
+// Notify implements [Conn].
+func (c *SimConn) Notify(f func(Event)) (stop func()) {
+	c.net.mu.Lock()
+	defer c.net.mu.Unlock()
+	id := c.next
+	c.next++
+	c.listeners[id] = f
+	return func() {
+		c.net.mu.Lock()
+		defer c.net.mu.Unlock()
+		delete(c.listeners, id)
+	}
+}
+
+// LastRefusal implements [Conn]. A Net refuses nothing.
+func (c *SimConn) LastRefusal() (string, error) { return "", nil }
+
+// matches reports whether a subject falls under a pattern with NATS wildcards.
+func matches(pattern, subject string) bool {
+	for {
+		p, prest, pmore := strings.Cut(pattern, ".")
+		s, srest, smore := strings.Cut(subject, ".")
+		switch {
+		case p == ">":
+			return s != ""
+		case p != "*" && p != s:
+			return false
+		case !pmore && !smore:
+			return true
+		case pmore != smore:
+			return false
+		}
+		pattern, subject = prest, srest
+	}
+}
