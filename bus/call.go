@@ -59,6 +59,7 @@ type Call struct {
 	ContentType string // of Query and of what answers it; see Codec
 	Metadata    Metadata
 	Idempotent  bool // may be carried out more than once
+	Window      int  // bytes of updates on their way to the reader at most; 0 means 8 MiB
 }
 
 // Info says who answered a call, and as what.
@@ -148,6 +149,7 @@ type Handler struct {
 	Description
 	ContentType string // that Call understands besides application/json; "" is any
 	Call        CallFunc
+	Err         error // why its definition cannot be served; Serve returns it
 }
 
 // With returns h behind middleware; the first sees a call first.

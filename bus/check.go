@@ -2,7 +2,10 @@
 
 package bus
 
-import "fmt"
+import (
+	"fmt"
+	"unicode/utf8"
+)
 
 // The limits that a sender checks before it sends.
 const (
@@ -58,6 +61,9 @@ func checkTokens(name string) string {
 func checkMetadata(d Description, md Metadata) error {
 	n := 0
 	for k, v := range md {
+		if !utf8.ValidString(k) || !utf8.ValidString(v) {
+			return &Error{Code: Invalid, RPC: d, Message: fmt.Sprintf("metadata %q is not UTF-8", k)}
+		}
 		n += len(k) + len(v)
 	}
 	if n > MaxMetadata {

@@ -4,16 +4,18 @@ package bus
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"iter"
 	"log/slog"
 	"runtime/debug"
 )
 
-// recoverHandler turns a panic of a handler into an error that names the call,
-// and leaves the trace in this process's log.
-func recoverHandler(d Description, id string, err *error) {
-	if p := recover(); p != nil {
+// recovered turns a panic of a handler into an error that names the call, and
+// leaves the trace in this process's log. P is what recover returned, which only
+// the deferred function itself may ask.
+func recovered(p any, d Description, id string, err *error) {
+	if p != nil {
 		slog.Error("durabus: a handler panicked", "rpc", d.String(), "call", id, "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
 		*err = &Error{Code: Panicked, RPC: d, MayHaveRun: true, Message: "the trace is in the responder's log under call " + id}
 	}
@@ -28,13 +30,16 @@ func (m *mux) updates(d Description, id string, seq iter.Seq2[Element, error]) i
 		func() {
 			defer func() {
 				if inside {
-					recoverHandler(d, id, &err)
+					recovered(recover(), d, id, &err)
 				}
 			}()
 			for e, uerr := range seq {
 				if uerr != nil && EndsStream(uerr) {
 					err = uerr
 					return
+				}
+				if element, ok := errors.AsType[*ElementError](uerr); ok {
+					uerr = &ElementError{RPC: d, Err: errors.New(element.Err.Error())} // as in said
 				}
 				inside = false
 				more := yield(e, uerr)

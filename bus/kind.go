@@ -11,10 +11,19 @@ import (
 // do not need it.
 
 // Do makes a call with the metadata of ctx and fills the [Info] that
-// [WithInfo] asked for.
-func Do(ctx context.Context, c Caller, call Call) (Reply, error) {
+// [WithInfo] asked for. What is defined wrongly is not sent.
+func Do(ctx context.Context, c Caller, call Call) (r Reply, err error) {
 	call.Metadata, _ = ctx.Value(metadataKey{}).(Metadata)
-	r, err := c.Call(ctx, call)
+	switch err = checkDescription(call.Description); {
+	case err != nil:
+	case c == nil:
+		err = &Error{Code: Invalid, RPC: call.Description, Message: "nil Caller"}
+	default:
+		r, err = c.Call(ctx, call)
+		if _, ok := errors.AsType[*Error](err); err != nil && !ok { // of middleware
+			err = EncodeError(call.Description, nil, err)
+		}
+	}
 	if report, ok := ctx.Value(infoKey{}).(func(Info)); ok {
 		if r.RPC == (Description{}) {
 			r.RPC = call.Description
@@ -24,28 +33,58 @@ func Do(ctx context.Context, c Caller, call Call) (Reply, error) {
 	return r, err
 }
 
-// DecodeElement decodes e.
-func DecodeElement[T any](e Element, c TypedCodec[T]) (v T, err error) {
-	b, err := e.Bytes()
-	if err != nil {
-		return v, err
+// CheckDescription refuses names, versions and kinds that cannot be subjects.
+func CheckDescription(d Description) error { return checkDescription(d) }
+
+// ContentTypeOf returns the content type of calls whose values are of types: the
+// first that is not JSON, as a call of JSON asks for JSON throughout.
+func ContentTypeOf(types ...string) string {
+	for _, t := range types {
+		if t != ContentTypeJSON {
+			return t
+		}
 	}
-	return c.Decode(b)
+	return ContentTypeJSON
 }
 
-// NotDecoded is the error of bytes that do not fit their type.
-func NotDecoded(d Description, what string, err error) error {
-	return &Error{Code: Undecodable, RPC: d, Err: err, Message: what + ": " + err.Error()}
+// QueryNotEncoded is the client's error of a query that does not fit its codec.
+func QueryNotEncoded(d Description, err error) error {
+	return &Error{Code: Invalid, RPC: d, Err: err, Message: "the query cannot be encoded: " + err.Error()}
+}
+
+// QueryNotDecoded is the handler's error of bytes that do not fit its query.
+func QueryNotDecoded(d Description, err error) error {
+	return &Error{Code: Undecodable, RPC: d, Err: err, Message: "the query: " + err.Error()}
+}
+
+// AnswerNotEncoded is the handler's error of an answer, a state or an update,
+// named by what, that does not fit its codec.
+func AnswerNotEncoded(d Description, what string, err error) error {
+	return &Error{Code: Failed, RPC: d, MayHaveRun: true, Err: err, Message: what + " cannot be encoded: " + err.Error()}
+}
+
+// AnswerNotDecoded is the client's error of bytes that do not fit what it
+// expected of a reply.
+func AnswerNotDecoded(i Info, what string, err error) error {
+	return &Error{Code: Undecodable, RPC: i.RPC, CallID: i.CallID, MayHaveRun: true, Err: err, Message: what + ": " + err.Error()}
+}
+
+// SaysUnserved reports whether err is the answer that nobody serves the version
+// called, so that another may be tried; not whether a call made by a conversion
+// or a handler ended so.
+func SaysUnserved(err error) bool {
+	e, ok := errors.AsType[*Error](err)
+	return ok && e.Code == Unserved
 }
 
 // EncodeError turns what a handler of d returned into what is sent: one of the
 // definition's error types wherever it stands in the chain, else a [Code] that
 // the handler chose, else [Failed]. An Error of another RPC, which the handler
-// itself called, does not pass for an error of this one. An [ElementError] and a
-// [Break] stay as they are.
+// itself called, does not pass for an error of this one. The errors after which a
+// stream goes on are not for it.
 func EncodeError(d Description, types []ErrorType, err error) error {
-	if err == nil || !EndsStream(err) {
-		return err
+	if err == nil {
+		return nil
 	}
 	out := &Error{Code: Failed, RPC: d, Message: err.Error(), MayHaveRun: true, Err: err}
 	for _, t := range types {

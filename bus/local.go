@@ -5,6 +5,7 @@ package bus
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -39,6 +40,12 @@ func (l local) Call(ctx context.Context, c Call) (Reply, error) {
 	}
 	id := fmt.Sprintf("local-%d", localCalls.Add(1))
 	r, err := l.mux.call(ctx, c, id, "")
+	if _, served := l.handlers[c.Description]; served && c.Kind == OneWay {
+		if err != nil {
+			slog.Warn("durabus: a message was not taken", "rpc", c.String(), "call", id, "error", err)
+		}
+		return Reply{Info: Info{RPC: c.Description}}, nil // as over NATS, nobody hears what became of it
+	}
 	if r.Updates != nil {
 		r.Updates = untilDone(ctx, c.Description, r.Updates)
 	}
@@ -63,6 +70,8 @@ func newMux(instance string, mw []Middleware, handlers []Handler) (*mux, error) 
 	all := append([]Handler{m.menuHandler()}, handlers...)
 	for _, h := range all {
 		switch err := checkDescription(h.Description); {
+		case h.Err != nil:
+			return nil, h.Err
 		case err != nil:
 			return nil, err
 		case h.Call == nil:
@@ -119,7 +128,7 @@ func (m *mux) call(ctx context.Context, c Call, id, identity string) (Reply, err
 }
 
 func (m *mux) run(ctx context.Context, c Call) (r Reply, err error) {
-	defer recoverHandler(c.Description, IncomingCall(ctx).CallID, &err)
+	defer func() { recovered(recover(), c.Description, IncomingCall(ctx).CallID, &err) }()
 	h, err := m.find(c.Description)
 	if err != nil {
 		return Reply{}, err
@@ -132,7 +141,8 @@ func (m *mux) run(ctx context.Context, c Call) (r Reply, err error) {
 }
 
 // said turns whatever a handler or its middleware returned into an Error of this
-// instance. What came from further away, through a proxy, keeps its speaker.
+// instance, which has the text of its cause but not the cause: that does not
+// travel. What came from further away, through a proxy, keeps its speaker.
 func (m *mux) said(err error, d Description, id string) error {
 	e, ok := err.(*Error)
 	if !ok {
@@ -140,6 +150,10 @@ func (m *mux) said(err error, d Description, id string) error {
 	}
 	c := *e
 	c.RPC = d
+	if c.Message == "" && c.Err != nil {
+		c.Message = c.Err.Error()
+	}
+	c.Err = nil
 	if c.Instance == "" {
 		c.Instance, c.CallID = m.instance, id
 	}

@@ -1,0 +1,207 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package bus
+
+import (
+	"context"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/durabus/durabus/internal/wire"
+)
+
+// How long a question to all waits: for the first answer at most firstWait, then
+// for silence.
+const (
+	firstWait = time.Second
+	silence   = 25 * time.Millisecond // or twice what the first answer took
+	menuFresh = time.Second           // after which a known menu is asked for anew
+)
+
+// An answer is one instance's to a question.
+type answer struct {
+	nobody   bool
+	instance string
+	versions []int
+}
+
+// A knownMenu is what is known of who serves one name.
+type knownMenu struct {
+	versions []int // ascending, of all instances
+	at       time.Duration
+	stale    bool // something happened since: ask before answering
+	asking   bool // somebody is asking in the background
+}
+
+// ask publishes a question and returns the answers until they have gone quiet;
+// just the first if one is enough.
+func (b *mailbox) ask(ctx context.Context, subject, name string, one bool) ([]answer, error) {
+	n := b.next()
+	ch := make(chan answer, 64)
+	b.mu.Lock()
+	err := b.open()
+	if err == nil && !b.conn.Connected() {
+		err = b.disconnected(Description{Name: name}, false)
+	} else if err != nil {
+		err = b.unusable(err, Description{Name: name})
+	}
+	if err != nil {
+		b.mu.Unlock()
+		return nil, err
+	}
+	b.asks[n] = ch
+	b.mu.Unlock()
+	defer func() {
+		b.mu.Lock()
+		delete(b.asks, n)
+		b.mu.Unlock()
+	}()
+	packet := wire.AppendNumber(wire.Ask{Protocol: protocolVersion, Name: name}.Append(nil), n)
+	if err := b.failed(b.conn.Publish(subject, b.reply(n), packet), Description{Name: name}); err != nil {
+		return nil, err
+	}
+	return b.gather(ctx, ch, name, one)
+}
+
+func (b *mailbox) gather(ctx context.Context, ch <-chan answer, name string, one bool) (got []answer, _ error) {
+	start, wait := time.Now(), firstWait
+	t := time.NewTimer(wait)
+	defer t.Stop()
+	for {
+		select {
+		case a := <-ch:
+			if a.nobody {
+				return nil, nil
+			}
+			if got = append(got, a); one {
+				return got, nil
+			}
+			if len(got) == 1 {
+				wait = max(silence, 2*time.Since(start))
+			}
+			t.Reset(wait)
+		case <-t.C:
+			return got, nil
+		case <-b.quit:
+			return got, b.unusable(errClosed, Description{Name: name})
+		case <-ctx.Done():
+			return got, notSent(contextError(ctx, Description{Name: name}))
+		}
+	}
+}
+
+// answered takes an answer to the question that the address names.
+func (b *mailbox) answered(token string, f *wire.Served) {
+	n, _ := strconv.ParseUint(token, 10, 64)
+	a := answer{instance: f.Instance}
+	for _, v := range f.Versions {
+		a.versions = append(a.versions, int(v))
+	}
+	b.mu.Lock()
+	ch := b.asks[n]
+	b.mu.Unlock()
+	if ch == nil {
+		b.drops.add(dropLate, "answer of", f.Instance)
+		return
+	}
+	select {
+	case ch <- a:
+	default:
+		b.drops.add(dropOverflow, "answer of", f.Instance)
+	}
+}
+
+// askOne asks one of those who serve name which versions it serves.
+func (b *mailbox) askOne(ctx context.Context, name string) ([]int, error) {
+	answers, err := b.ask(ctx, wire.MenuOneSubject(name), name, true)
+	return union(answers), err
+}
+
+func union(answers []answer) (versions []int) {
+	for _, a := range answers {
+		versions = append(versions, a.versions...)
+	}
+	slices.Sort(versions)
+	return slices.Compact(versions)
+}
+
+// served returns the versions of name that are served, by one instance if it is
+// named.
+func (b *mailbox) served(ctx context.Context, name, instance string) ([]int, error) {
+	if instance != "" {
+		answers, err := b.ask(ctx, wire.MenuAllSubject(name), name, false)
+		answers = slices.DeleteFunc(answers, func(a answer) bool { return a.instance != instance })
+		return union(answers), err
+	}
+	b.mu.Lock()
+	m := b.menus[name]
+	if m != nil && !m.stale {
+		if b.now()-m.at > menuFresh && !m.asking && !b.closed {
+			m.asking = true
+			b.wg.Go(func() { b.refresh(name, m) })
+		}
+		versions := m.versions
+		b.mu.Unlock()
+		return versions, nil
+	}
+	b.mu.Unlock()
+	versions, err := b.askAll(ctx, name)
+	if err != nil {
+		return nil, err
+	}
+	return versions, nil
+}
+
+// askAll asks all who serve name, and remembers what they say if anybody does.
+func (b *mailbox) askAll(ctx context.Context, name string) ([]int, error) {
+	answers, err := b.ask(ctx, wire.MenuAllSubject(name), name, false)
+	if err != nil {
+		return nil, err
+	}
+	versions := union(answers)
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if len(versions) == 0 {
+		delete(b.menus, name)
+		return nil, nil
+	}
+	b.menus[name] = &knownMenu{versions: versions, at: b.now()}
+	return versions, nil
+}
+
+func (b *mailbox) refresh(name string, m *knownMenu) {
+	ctx, cancel := context.WithTimeout(context.Background(), 2*firstWait)
+	defer cancel()
+	_, _ = b.askAll(ctx, name) // where it fails the next caller asks
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	m.asking = false
+}
+
+// doubtMenus makes the next question about each name wait for the fleet.
+func (b *mailbox) doubtMenus() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for _, m := range b.menus {
+		m.stale = true
+	}
+}
+
+// forget makes the next question about name go to the fleet.
+func (b *mailbox) forget(name string) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	delete(b.menus, name)
+}
+
+// instances asks all who serve the RPC that everybody serves.
+func (b *mailbox) instances(ctx context.Context, menuName string) ([]string, error) {
+	answers, err := b.ask(ctx, wire.MenuAllSubject(menuName), menuName, false)
+	var ids []string
+	for _, a := range answers {
+		ids = append(ids, a.instance)
+	}
+	slices.Sort(ids)
+	return slices.Compact(ids), err
+}

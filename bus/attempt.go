@@ -1,0 +1,149 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package bus
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/durabus/durabus/internal/flow"
+	"github.com/durabus/durabus/internal/transport"
+	"github.com/durabus/durabus/internal/wire"
+)
+
+// The version of the wire that this module speaks.
+const (
+	protocolVersion = 1
+	protocolMinor   = 0
+	features        = 0
+)
+
+// An attempt says what went before in sending one call.
+type attempt struct {
+	unheard int  // times that nobody was subscribed
+	silent  bool // it was sent before and nothing was heard
+	fresh   bool // it was too old on arrival: have our clock learned anew
+}
+
+// attempt sends c once and waits for what its kind promises first.
+func (b *mailbox) attempt(ctx context.Context, subject string, c Call, how attempt) (Reply, error) {
+	if ctx.Err() != nil {
+		return Reply{}, notSent(contextError(ctx, c.Description))
+	}
+	in := &inCall{
+		box: b, id: b.next(), desc: c.Description, subject: subject, wake: make(chan struct{}, 1),
+		again: c.Idempotent && !how.silent, resume: ctx.Value(resumeKey{}) != nil, sent: b.now(),
+	}
+	if c.Kind != OneWay {
+		in.recv.Window = flow.NewWindow(streamWindow, uint64(max(window(c.Window), streamWindow)), 0)
+	}
+	if err := b.begin(in); err != nil {
+		return Reply{}, err
+	}
+	whole, err := in.open(ctx, c, how.fresh)
+	if err != nil || c.Kind == OneWay && whole {
+		in.finish()
+		return Reply{}, err
+	}
+	r := &reader{c: in}
+	if !whole {
+		if err := in.sendRest(ctx, c.Query, r); err != nil {
+			in.finish()
+			return Reply{}, err
+		}
+	}
+	if c.Kind == OneWay {
+		in.finish()
+		return Reply{}, r.refusal()
+	}
+	return r.reply(ctx)
+}
+
+func window(n int) int {
+	if n <= 0 {
+		return maxWindow
+	}
+	return n
+}
+
+// open publishes the request. It reports whether all of the query went with it.
+func (c *inCall) open(ctx context.Context, call Call, fresh bool) (whole bool, err error) {
+	b := c.box
+	o := wire.Open{
+		Protocol: protocolVersion, Minor: protocolMinor, Features: features, Client: b.id, Call: c.id,
+		Kind: uint32(call.Kind), ContentType: call.ContentType, Metadata: call.Metadata,
+		Allow: firstAllow, PeerCredit: peerWindow,
+	}
+	if call.Kind.Streams() || call.Kind == Unary {
+		o.Credit = c.recv.Window.Granted()
+	}
+	if !fresh {
+		o.SentUS = uint64(max(b.now().Microseconds(), 1))
+	}
+	if deadline, ok := ctx.Deadline(); ok {
+		o.TimeoutUS = uint64(max(time.Until(deadline).Microseconds(), 1))
+	}
+	room := maxFrame(b.conn.MaxPayload()) - len(o.Append(nil)) - envelope
+	if room <= 0 {
+		return false, &Error{Code: TooLarge, RPC: c.desc,
+			Message: fmt.Sprintf("the metadata does not fit a message of this broker (%d bytes)", b.conn.MaxPayload())}
+	}
+	whole = len(call.Query) <= room
+	if whole {
+		o.Query = call.Query
+	} else {
+		o.Total = uint64(len(call.Query)) // and all of it in Chunks
+	}
+	packet := wire.AppendNumber(o.Append(make([]byte, 0, len(o.Query)+256)), c.id)
+	return whole, b.failed(b.conn.Publish(c.subject, b.reply(c.id), packet), c.desc)
+}
+
+// failed names an error of publishing a request: nothing was sent.
+func (b *mailbox) failed(err error, d Description) error {
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, transport.ErrNotConnected):
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		return b.disconnected(d, false)
+	}
+	return &Error{Code: TooLarge, RPC: d, Err: err, Message: err.Error()}
+}
+
+// sendRest sends what of the query did not fit the request, piece by piece, to
+// the instance that accepted it and as its credit allows. It ends early when
+// something arrives: an answer to half a query is an error, and r has it.
+func (c *inCall) sendRest(ctx context.Context, query []byte, r *reader) error {
+	sent := 0
+	for seq := uint64(1); sent < len(query); {
+		piece := query[sent:min(sent+chunkSize, len(query))]
+		c.mu.Lock()
+		p, ok := c.peer, len(c.queue) == 0 && c.err == nil
+		send := ok && p != nil && c.upload.Use(flow.Cost(len(piece)))
+		c.mu.Unlock()
+		switch {
+		case !ok:
+			return nil
+		case send:
+			frame := wire.Chunk{Call: c.id, Seq: seq, Data: piece}
+			if err := p.publish(frame.Append(make([]byte, 0, len(piece)+64))); err != nil {
+				return c.box.failed(err, c.desc)
+			}
+			seq++
+			sent += len(piece)
+		default:
+			select {
+			case <-c.wake:
+			case <-ctx.Done():
+				return c.contextError(ctx)
+			}
+		}
+	}
+	c.mu.Lock()
+	c.sentAll = true
+	c.mu.Unlock()
+	return nil
+}

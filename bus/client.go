@@ -1,0 +1,200 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package bus
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"github.com/durabus/durabus/internal/transport"
+	"github.com/durabus/durabus/internal/wire"
+)
+
+// ClientOptions are for one process; the zero value works.
+type ClientOptions struct {
+	Prefix     string       // of all RPC names, such as "acme"; default none
+	Middleware []Middleware // the first sees a call first
+
+	// AnyConn takes the connection whatever its options are. Without it NewClient
+	// refuses those that can lose or repeat calls, by name; see [Connect].
+	AnyConn bool
+}
+
+// A Client calls the responders on a NATS connection. Its methods may be used
+// concurrently. Clients made from it by With… share its inbox, its menu and its
+// end.
+type Client struct {
+	box      *mailbox
+	prefix   string
+	instance string
+	call     CallFunc
+	opts     ClientOptions
+	err      error // why every call fails; nil
+}
+
+// NewClient returns a client on nc, which stays the caller's. It subscribes at
+// its first call. Where nc or the options are not usable every call says so.
+func NewClient(nc *nats.Conn, o ClientOptions) *Client {
+	err := checkConn(nc, o.AnyConn)
+	if err != nil {
+		return &Client{err: err}
+	}
+	return newClient(transport.Over(nc), o)
+}
+
+func newClient(conn transport.Conn, o ClientOptions) *Client {
+	cl := &Client{box: newMailbox(conn), prefix: o.Prefix, opts: o}
+	return cl.with(o.Prefix, "")
+}
+
+// with returns a client of another place to call.
+func (cl *Client) with(prefix, instance string) *Client {
+	if cl.err != nil {
+		return cl
+	}
+	c := *cl
+	c.prefix, c.instance = prefix, instance
+	if prefix != "" {
+		if what := checkTokens(prefix); what != "" {
+			c.err = &Error{Code: Invalid, Message: fmt.Sprintf("prefix %q: %s", prefix, what)}
+		}
+	}
+	if instance != "" {
+		if what := checkTokens(instance); what != "" {
+			c.err = &Error{Code: Invalid, Message: fmt.Sprintf("instance %q: %s", instance, what)}
+		}
+	}
+	c.call = chain(c.send, c.opts.Middleware)
+	return &c
+}
+
+// WithPrefix returns a client of the responders under another prefix.
+func (cl *Client) WithPrefix(prefix string) *Client { return cl.with(prefix, cl.instance) }
+
+// WithInstance returns a client that calls one instance, as named by an [Info]
+// or a menu. Where that instance is gone calls fail with [NoResponder].
+func (cl *Client) WithInstance(id string) *Client { return cl.with(cl.prefix, id) }
+
+// At is [Client.WithInstance] for those who know a [Caller] only.
+func (cl *Client) At(instance string) Caller { return cl.WithInstance(instance) }
+
+// Call sends c and waits for the first value of its reply, if it has one.
+// Updates may be read until ctx is done.
+func (cl *Client) Call(ctx context.Context, c Call) (Reply, error) {
+	if cl.err != nil {
+		return Reply{}, cl.err
+	}
+	return cl.call(ctx, c)
+}
+
+// Served implements [Caller]. The first question about a name waits for the
+// fleet's answers, at most a second where nobody answers; later ones are
+// answered from what is known, which is asked for again in the background.
+func (cl *Client) Served(ctx context.Context, name string) ([]int, error) {
+	if cl.err != nil {
+		return nil, cl.err
+	}
+	if what := checkTokens(name); what != "" {
+		return nil, &Error{Code: Invalid, RPC: Description{Name: name}, Message: fmt.Sprintf("name %q: %s", name, what)}
+	}
+	return cl.box.served(ctx, wire.FullName(cl.prefix, name), cl.instance)
+}
+
+// Instances returns the ids of the responders that answer within a moment,
+// sorted, whatever they serve.
+func (cl *Client) Instances(ctx context.Context) ([]string, error) {
+	if cl.err != nil {
+		return nil, cl.err
+	}
+	return cl.box.instances(ctx, wire.FullName(cl.prefix, MenuDescription.Name))
+}
+
+// Dropped returns how many messages were dropped because they made no sense, by
+// reason.
+func (cl *Client) Dropped() map[string]uint64 {
+	if cl.err != nil {
+		return nil
+	}
+	return cl.box.drops.all()
+}
+
+// Close ends the client and all that were made from it: calls in progress fail,
+// the subscription ends, and the client's goroutines have returned when Close
+// does. The connection stays open.
+func (cl *Client) Close() error {
+	if cl.err != nil {
+		return nil
+	}
+	return cl.box.close()
+}
+
+func (cl *Client) subject(d Description) string {
+	name := wire.FullName(cl.prefix, d.Name)
+	if cl.instance != "" {
+		return wire.InstanceSubject(cl.instance, name, d.Version)
+	}
+	return wire.RequestSubject(name, d.Version)
+}
+
+// retryUnheard is how long to wait after the broker said that nobody is
+// subscribed: the word of a subscription may be on its way between servers.
+var retryUnheard = [...]time.Duration{5 * time.Millisecond, 20 * time.Millisecond}
+
+// send carries out one call. It is sent again only where it certainly was not
+// carried out, or may be carried out twice.
+func (cl *Client) send(ctx context.Context, c Call) (Reply, error) {
+	if err := checkCall(c); err != nil {
+		return Reply{}, err
+	}
+	subject := cl.subject(c.Description)
+	var how attempt
+	for {
+		r, err := cl.box.attempt(ctx, subject, c, how)
+		e, ok := err.(*Error)
+		switch {
+		case !ok:
+			return r, err
+		case e.Err == errUnheard && how.unheard < len(retryUnheard):
+			if !sleep(ctx, retryUnheard[how.unheard]) {
+				return Reply{}, notSent(contextError(ctx, c.Description))
+			}
+			how.unheard++
+		case e.Err == errUnheard:
+			return Reply{}, cl.explain(ctx, c.Description)
+		case e.Err == errSilent && !how.silent:
+			how.silent = true
+		case e.Err == errAged && !how.fresh:
+			how.fresh = true
+		default:
+			return r, err
+		}
+	}
+}
+
+// explain says why nobody received a call.
+func (cl *Client) explain(ctx context.Context, d Description) error {
+	if cl.instance != "" {
+		return &Error{Code: NoResponder, RPC: d, Message: "instance " + cl.instance + " is not there (any more)"}
+	}
+	name := wire.FullName(cl.prefix, d.Name)
+	cl.box.forget(name)
+	versions, err := cl.box.askOne(ctx, name)
+	if err != nil || len(versions) == 0 {
+		return &Error{Code: NoResponder, RPC: d, Err: err, Message: "nobody serves " + name + " now, at any version"}
+	}
+	return &Error{Code: Unserved, RPC: d, Message: fmt.Sprintf("called at version %d, served: %v", d.Version, versions)}
+}
+
+func sleep(ctx context.Context, d time.Duration) bool {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}

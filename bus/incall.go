@@ -1,0 +1,282 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package bus
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/durabus/durabus/internal/flow"
+	"github.com/durabus/durabus/internal/wire"
+)
+
+// An inCall is the caller's end of one call. The inbox's callback and the tick
+// put things into it; one goroutine of the user's, the reader, takes them out.
+type inCall struct {
+	box     *mailbox
+	id      uint64
+	desc    Description
+	subject string
+	again   bool // may be sent again after silence
+	resume  bool // tell of breaks
+	wake    chan struct{}
+
+	mu       sync.Mutex // guards the fields below
+	sent     time.Duration
+	peer     *peer // once it answered with an address
+	instance string
+	accepted bool
+	opened   bool // First has arrived
+	suspect  bool // the connection was lost; frames may be missing at the end
+	done     bool // the reader left
+	sentAll  bool // all pieces of the query were sent
+	queue    []arrival
+	first    wire.First
+	end      wire.End
+	recv     flow.Receiver
+	grown    uint64         // bytes of the values' budget that the window has
+	upload   flow.Allowance // for the Chunks of a long query
+	err      *Error         // why nothing more arrives
+}
+
+// An arrival is a frame on its way to the reader.
+type arrival struct {
+	kind    wire.Kind
+	payload []byte // elements, or a piece of a value
+	total   uint64
+	cost    uint64
+	err     error // of a Fault or, with no kind, a Break
+}
+
+// Errors that send looks for: what became of an attempt, not of the call.
+var (
+	errUnheard = errors.New("the broker knows no subscriber")
+	errSilent  = errors.New("no sign yet")
+	errAged    = errors.New("too old when it arrived")
+)
+
+// The times by which a call wants a first sign, looked at every flow.Tick.
+const (
+	askAgain = 500 * time.Millisecond
+	giveUp   = 2*time.Second - flow.Tick
+)
+
+// fail ends the call on this side, after what has arrived. The first reason
+// stays.
+func (c *inCall) fail(e *Error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.failLocked(e)
+}
+
+func (c *inCall) failLocked(e *Error) {
+	if c.err != nil || c.recv.Ended() {
+		return
+	}
+	e.CallID = callID(c.box.id, c.id)
+	c.err = e
+	signal(c.wake)
+}
+
+// refused fails a call that nobody has accepted.
+func (c *inCall) refused(e *Error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !c.accepted {
+		c.failLocked(e)
+	}
+}
+
+// disconnected fails what cannot go on without a connection.
+func (c *inCall) disconnected(e *Error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !c.opened || !c.desc.Kind.Streams() || c.peer == nil {
+		c.failLocked(e)
+		return
+	}
+	if !c.suspect && c.resume && c.err == nil && !c.recv.Ended() {
+		c.put(arrival{err: &Break{Err: e}})
+	}
+	c.suspect = true
+}
+
+// put hands a to the reader. c.mu is held.
+func (c *inCall) put(a arrival) {
+	c.queue = append(c.queue, a)
+	signal(c.wake)
+}
+
+// ticked looks for calls that got no sign.
+func (c *inCall) ticked(now time.Duration, late bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if late {
+		c.sent = now
+	}
+	if c.accepted {
+		return
+	}
+	age := now - c.sent
+	switch {
+	case age >= giveUp:
+		c.failLocked(&Error{Code: NoAnswer, RPC: c.desc, MayHaveRun: true, Message: noAnswer})
+	case age >= askAgain && c.again:
+		c.failLocked(&Error{Code: NoAnswer, RPC: c.desc, MayHaveRun: true, Err: errSilent, Message: noAnswer})
+	}
+}
+
+const noAnswer = "no sign of a responder within 2s; likely causes: it cannot publish to the caller's inbox, " +
+	"its account exports the service for a single short response, it is stopped or cut off, or the answer was lost; the call may have run"
+
+// published compares what the instance has published with what is here.
+func (c *inCall) published(seq uint64) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.recv.Published(seq) == flow.Gap {
+		c.failLocked(c.lost(fmt.Sprintf("frames up to %d were published, up to %d arrived", seq, c.recv.Seq())))
+		return
+	}
+	if c.suspect {
+		c.suspect = false
+		if c.resume {
+			info := c.infoLocked()
+			c.put(arrival{err: &Break{Info: &info}})
+		}
+	}
+}
+
+func (c *inCall) lost(why string) *Error {
+	return &Error{Code: Lost, RPC: c.desc, Instance: c.instance, MayHaveRun: true, Message: why}
+}
+
+// reset fails a call that its instance does not know.
+func (c *inCall) reset() {
+	defer c.forgetLeft()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	code := Lost
+	if !c.desc.Kind.Streams() {
+		code = NoAnswer
+	}
+	c.failLocked(&Error{
+		Code: code, RPC: c.desc, Instance: c.instance, MayHaveRun: true,
+		Message: "the responder has no such call any more: its last frames were lost",
+	})
+}
+
+// forgetLeft forgets a call that has ended after its reader left.
+func (c *inCall) forgetLeft() {
+	c.mu.Lock()
+	left, p := c.done, c.peer
+	c.mu.Unlock()
+	if left {
+		c.box.end(c, p)
+	}
+}
+
+// take returns what has arrived, in order, waiting for it; or, when nothing
+// more will, why.
+func (c *inCall) take(ctx context.Context, spare []arrival) ([]arrival, error) {
+	for {
+		c.mu.Lock()
+		if len(c.queue) > 0 {
+			got := c.queue
+			clear(spare)
+			c.queue = spare[:0]
+			c.mu.Unlock()
+			return got, nil
+		}
+		err := c.err
+		c.mu.Unlock()
+		if err != nil {
+			return nil, err
+		}
+		select {
+		case <-c.wake:
+		case <-ctx.Done():
+			return nil, c.contextError(ctx)
+		}
+	}
+}
+
+func (c *inCall) contextError(ctx context.Context) *Error {
+	e := contextError(ctx, c.desc)
+	e.CallID = callID(c.box.id, c.id)
+	return e
+}
+
+// release gives back credit for what the reader is done with.
+func (c *inCall) release(cost uint64) {
+	if cost == 0 {
+		return
+	}
+	c.mu.Lock()
+	w := &c.recv.Window
+	due := w.Release(cost)
+	if w.Starved() {
+		if by := w.Growth(); c.box.values.take(by) {
+			c.grown += by
+			w.Grow()
+			due = true
+		}
+	}
+	if due {
+		w.Grant()
+	}
+	p := c.peer
+	c.mu.Unlock()
+	if due && p != nil {
+		p.credit(c)
+	}
+}
+
+// granted is the stream's credit, to be told.
+func (c *inCall) granted() uint64 {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.recv.Window.Granted()
+}
+
+// finish is the reader's leave. What was sent before the instance hears of it is
+// still to be accounted for, so a call that has not ended is cancelled and
+// forgotten only when its end comes. finish may be called more than once.
+func (c *inCall) finish() {
+	c.mu.Lock()
+	if c.done {
+		c.mu.Unlock()
+		return
+	}
+	c.done, c.queue = true, nil
+	p, ended := c.peer, c.endedLocked()
+	c.box.values.put(c.grown)
+	c.grown = 0
+	c.mu.Unlock()
+	if p != nil && !ended && p.cancel(c) {
+		return
+	}
+	c.box.end(c, p)
+}
+
+// endedLocked reports whether nothing more comes from the instance. c.mu is held.
+func (c *inCall) endedLocked() bool {
+	switch {
+	case c.recv.Ended():
+		return true
+	case c.desc.Kind == Unary:
+		return c.opened && c.first.Total <= uint64(len(c.first.Data))
+	case c.desc.Kind == OneWay:
+		return c.sentAll
+	}
+	return false
+}
+
+// left reports whether the reader has left.
+func (c *inCall) left() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.done
+}

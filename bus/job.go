@@ -1,0 +1,256 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package bus
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/durabus/durabus/internal/transport"
+	"github.com/durabus/durabus/internal/wire"
+)
+
+// acceptAfter is when a caller that has not been answered hears that somebody
+// has its call.
+const acceptAfter = 25 * time.Millisecond
+
+// A job is the responder's end of one call: from the request to the last frame.
+type job struct {
+	srv     *Server
+	sess    *session // nil for plain requests
+	point   *endpoint
+	id      uint64
+	reply   string // of the request
+	plain   bool   // the caller knows nothing of packets
+	direct  bool   // it was sent to this instance
+	entered bool   // it counts as running
+	call    Call
+	allow   int // bytes of first value that may go without credit
+	started time.Duration
+	ctx     context.Context // of the handler
+	cancel  context.CancelCauseFunc
+	timer   *time.Timer // of acceptAfter
+	out     outStream
+
+	accepted atomic.Bool // the caller knows that we have it
+	silent   atomic.Bool // nobody is there to hear more
+
+	query inQuery // in pieces
+	told  uint64  // what the last heartbeat said was published; the session's
+}
+
+func (s *Server) newJob(p *endpoint, o *wire.Open, m transport.Msg) *job {
+	j := &job{srv: s, point: p, id: o.Call, reply: m.Reply, direct: strings.HasPrefix(m.Subject, wire.Root+"."), allow: int(min(o.Allow, firstAllow)), started: s.now()}
+	j.call = Call{Description: p.Description, Query: o.Query, ContentType: o.ContentType, Metadata: o.Metadata}
+	j.out.init(j, o.Credit)
+	if o.TimeoutUS > 0 {
+		ctx, stop := context.WithTimeout(s.ctx, time.Duration(o.TimeoutUS)*time.Microsecond)
+		j.ctx, j.cancel = context.WithCancelCause(ctx)
+		inner := j.cancel
+		j.cancel = func(err error) { inner(err); stop() }
+	} else {
+		j.ctx, j.cancel = context.WithCancelCause(s.ctx)
+	}
+	return j
+}
+
+func (j *job) callID() string {
+	if j.sess == nil {
+		return "plain"
+	}
+	return callID(j.sess.client, j.id)
+}
+
+// reject answers a call that was not admitted.
+func (j *job) reject(err error) {
+	j.cancel(nil)
+	e := j.srv.mux.said(err, j.point.Description, "").(*Error)
+	j.point.counters.Verdict(string(e.Code), e.Message, j.srv.now()-j.started)
+	switch {
+	case j.reply == "":
+	case j.plain:
+		j.srv.sendError(j.reply, nil, e)
+	default:
+		j.srv.refuse(j.reply, j.id, e)
+	}
+}
+
+// run carries the call out and answers it.
+func (j *job) run() {
+	defer j.over()
+	if !j.plain && j.point.Kind != OneWay && !j.accepted.Load() {
+		j.timer = time.AfterFunc(acceptAfter, j.acceptLate)
+	}
+	r, err := j.srv.mux.call(j.ctx, j.call, j.callID(), "")
+	if j.timer != nil {
+		j.timer.Stop()
+	}
+	if e, ok := err.(*Error); ok && e.Code == Canceled {
+		if cause, ok := context.Cause(j.ctx).(Code); ok {
+			e.Code = cause // what cancelled it says more
+		}
+	}
+	if err == nil {
+		err = checkSize(j.point.Description, "an answer", len(r.First))
+		if err != nil {
+			err = j.srv.mux.said(err, j.point.Description, j.callID())
+		}
+	}
+	j.verdict(err)
+	switch {
+	case j.point.Kind == OneWay:
+		if err != nil {
+			slog.Warn("durabus: a message was not taken", "rpc", j.point.String(), "call", j.callID(), "error", err)
+		}
+	case j.plain:
+		j.answerPlain(r, err)
+	case err != nil:
+		j.answerError(err)
+	case j.point.Kind.Streams():
+		j.stream(r)
+	default:
+		j.answer(r)
+	}
+}
+
+// verdict counts the call: its processing ends here.
+func (j *job) verdict(err error) {
+	j.srv.answered(j)
+	code, message := "", ""
+	if e, ok := err.(*Error); ok {
+		code, message = string(e.Code), e.Message
+	}
+	j.point.counters.Verdict(code, message, j.srv.now()-j.started)
+}
+
+// over releases what the job held.
+func (j *job) over() {
+	j.cancel(nil)
+	j.srv.queries.put(j.query.total)
+	if j.sess != nil {
+		j.sess.drop(j)
+	}
+	j.srv.left(j)
+}
+
+// abandon ends a call whose caller is gone or has cancelled it.
+func (j *job) abandon(code Code) {
+	if code == Gone {
+		j.silent.Store(true)
+	}
+	j.cancel(code)
+	j.out.wakeUp()
+	j.query.fail(j, &Error{Code: code, RPC: j.point.Description})
+}
+
+// leave ends a stream because the responder is leaving.
+func (j *job) leave() {
+	if j.point.Kind.Streams() {
+		j.cancel(Draining)
+		j.out.wakeUp()
+	}
+}
+
+// accept returns the frame that says we have the call, and joins it to the
+// session, whose heartbeats it is in from now on.
+func (j *job) accept(queryCredit uint64) wire.Accept {
+	j.sess.add(j)
+	return wire.Accept{
+		Call: j.id, Protocol: protocolVersion, Minor: protocolMinor, Features: features,
+		Instance: j.srv.instance, Credit: queryCredit, Session: j.sess.number, Used: j.sess.used(),
+	}
+}
+
+// acceptLate tells a caller who waits that we have its call.
+func (j *job) acceptLate() {
+	if j.accepted.Swap(true) {
+		return
+	}
+	frame := j.accept(0)
+	j.sess.publishFirst(j.reply, frame.Append(nil))
+}
+
+// answer sends the answer of a unary call: with others, if they are ready at the
+// same time.
+func (j *job) answer(r Reply) {
+	if len(r.First) > j.allow {
+		err := j.out.begin(r)
+		if err != nil {
+			err = j.srv.mux.said(err, j.point.Description, j.callID())
+		}
+		j.out.end(err)
+		j.out.left()
+		return
+	}
+	var frames []byte
+	if !j.accepted.Swap(true) {
+		frames = wire.Accept{Call: j.id, Protocol: protocolVersion, Minor: protocolMinor, Features: features, Instance: j.srv.instance}.Append(nil)
+	}
+	frames = wire.First{Call: j.id, Seq: 1, Metadata: r.Metadata, Data: r.First}.Append(frames)
+	j.sess.send(j.reply, frames)
+}
+
+func (j *job) answerError(err error) {
+	if j.silent.Load() {
+		return
+	}
+	e, _ := err.(*Error)
+	frame := wire.End{Call: j.id, Seq: 1, Error: toWire(err)}
+	j.accepted.Store(true)
+	j.srv.sendError(j.reply, frame.Append(nil), e)
+}
+
+func (j *job) answerPlain(r Reply, err error) {
+	if err == nil && len(r.First) > j.srv.conn.MaxPayload() {
+		err = &Error{Code: TooLarge, RPC: j.point.Description, Message: fmt.Sprintf(
+			"the answer has %d bytes, a message of this broker at most %d; a durabus client gets it in pieces", len(r.First), j.srv.conn.MaxPayload())}
+	}
+	if e, ok := err.(*Error); ok {
+		j.srv.sendError(j.reply, nil, e)
+		return
+	}
+	if err := j.srv.conn.Publish(j.reply, "", r.First); err != nil {
+		j.srv.drops.add(dropSend, "error", err)
+	}
+}
+
+// stream sends the state and the updates of an accepted call until they end, the
+// caller leaves or the server does.
+func (j *job) stream(r Reply) {
+	c := j.point.counters
+	c.Opened()
+	defer c.Closed()
+	end := j.out.begin(r)
+	if end == nil {
+		end = j.updates(r)
+	}
+	if end != nil {
+		end = j.srv.mux.said(end, j.point.Description, j.callID())
+	}
+	j.out.end(end)
+	j.out.left()
+}
+
+func (j *job) updates(r Reply) error {
+	if r.Updates == nil {
+		return nil
+	}
+	for e, err := range untilDone(j.ctx, j.point.Description, r.Updates) {
+		switch {
+		case err == nil:
+			err = j.out.push(j.ctx, e)
+		case IsElement(err):
+			err = j.out.fault(j.ctx, err)
+		case !EndsStream(err):
+			err = nil // a Break of a stream that is passed on: nothing is missing
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -1,0 +1,332 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package bus
+
+import (
+	"context"
+	"errors"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/durabus/durabus/internal/flow"
+	"github.com/durabus/durabus/internal/transport"
+)
+
+// The windows of a client. docs/protocol.md gives the reasons.
+const (
+	firstAllow   = 64 << 10  // bytes of first value that need no credit
+	streamWindow = 256 << 10 // of a stream at first
+	maxWindow    = 8 << 20   // of a stream whose reader keeps up
+	peerWindow   = 256 << 10 // on the way from one instance at first
+	inboxBudget  = 24 << 20  // on the way from all instances
+	valueBudget  = 256 << 20 // windows beyond the first and values in pieces
+)
+
+// A mailbox is the client's end of all calls: one subscription, whose callback
+// reads the heads of frames, accounts and hands over; one outbox for credit,
+// cancellations and heartbeats; and a tick while there is somebody to watch.
+//
+// Locks are taken in the order mailbox, inCall, peer.
+type mailbox struct {
+	conn  transport.Conn
+	id    string // the client's, on the wire
+	inbox string // the subjects of replies are this and a number
+	out   *outbox
+	drops drops
+	start time.Time
+
+	number atomic.Uint64 // last given to a call or to a message with a reply
+	onWay  budget        // windows of peers
+	values budget
+
+	mu     sync.Mutex // guards the fields below
+	sub    transport.Subscription
+	stop   func() // of the connection's events
+	again  chan struct{}
+	closed bool
+	denied error // why the inbox cannot receive
+	calls  map[uint64]*inCall
+	peers  map[string]*peer
+	probes map[uint64]*peer // heartbeats that the broker may say nobody received
+	asks   map[uint64]chan answer
+	menus  map[string]*knownMenu
+	tick   bool // whether the ticking goroutine runs
+	quit   chan struct{}
+	wg     sync.WaitGroup
+}
+
+func newMailbox(conn transport.Conn) *mailbox {
+	id := newID()
+	return &mailbox{
+		conn: conn, id: id, out: newOutbox(), start: time.Now(),
+		drops: drops{who: "client " + id}, onWay: newBudget(inboxBudget), values: newBudget(valueBudget),
+		calls: map[uint64]*inCall{}, peers: map[string]*peer{}, probes: map[uint64]*peer{},
+		asks: map[uint64]chan answer{}, menus: map[string]*knownMenu{}, quit: make(chan struct{}),
+	}
+}
+
+func (b *mailbox) now() time.Duration { return time.Since(b.start) }
+
+func (b *mailbox) next() uint64 { return b.number.Add(1) }
+
+func (b *mailbox) reply(n uint64) string { return b.inbox + "." + strconv.FormatUint(n, 10) }
+
+var errClosed = errors.New("the client was closed")
+
+// open subscribes, once. b.mu is held.
+func (b *mailbox) open() error {
+	switch {
+	case b.closed:
+		return errClosed
+	case b.denied != nil:
+		return b.denied
+	case b.sub != nil:
+		return nil
+	}
+	b.inbox = b.conn.NewInbox()
+	sub, err := b.conn.Subscribe(b.inbox+".*", "", b.receive)
+	if err != nil {
+		return err
+	}
+	b.sub = sub
+	b.stop = b.conn.Notify(b.event)
+	if !b.conn.Connected() {
+		b.again = make(chan struct{})
+	}
+	b.wg.Go(func() { b.out.run(b.quit) })
+	return nil
+}
+
+// begin registers c, so that what comes back finds it, unless nothing can be
+// sent now.
+func (b *mailbox) begin(c *inCall) error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if err := b.open(); err != nil {
+		return b.unusable(err, c.desc)
+	}
+	if !b.conn.Connected() {
+		return b.disconnected(c.desc, false)
+	}
+	b.calls[c.id] = c
+	b.startTick()
+	return nil
+}
+
+func (b *mailbox) unusable(err error, d Description) error {
+	e := &Error{Code: Disconnected, RPC: d, Err: err, Message: err.Error()}
+	if errors.Is(err, Denied) {
+		e.Code = Denied
+	}
+	if err == errClosed {
+		e.Code = Invalid
+	}
+	return e
+}
+
+// disconnected is the error of having no connection. b.mu is held.
+func (b *mailbox) disconnected(d Description, mayHaveRun bool) *Error {
+	e := &Error{Code: Disconnected, RPC: d, MayHaveRun: mayHaveRun, Message: "the connection to the broker is down"}
+	if b.again == nil { // the event is on its way
+		b.again = make(chan struct{})
+	}
+	e.Again = b.again
+	return e
+}
+
+// end forgets c.
+func (b *mailbox) end(c *inCall, p *peer) {
+	b.mu.Lock()
+	delete(b.calls, c.id)
+	b.mu.Unlock()
+	if p != nil {
+		p.drop(c)
+	}
+}
+
+// event is told of the connection's changes.
+func (b *mailbox) event(ev transport.Event) {
+	switch ev.Kind {
+	case transport.Disconnected, transport.Closed:
+		b.lostConnection(ev)
+	case transport.Reconnected:
+		b.reconnected()
+	case transport.Denied:
+		b.wasDenied(ev)
+	case transport.Dropped:
+		if ev.Subject == b.inbox+".*" {
+			b.drops.add(dropOverflow)
+		}
+	}
+}
+
+// lostConnection fails what was in flight at once; streams that are open are
+// suspect until their instance says how far it got.
+func (b *mailbox) lostConnection(ev transport.Event) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if ev.Kind == transport.Disconnected && b.conn.Connected() {
+		return // already back
+	}
+	for _, c := range b.calls {
+		e := b.disconnected(c.desc, true)
+		if ev.Kind == transport.Closed {
+			e.Message, e.Again = "the connection to the broker was closed", nil
+			c.fail(e)
+			continue
+		}
+		c.disconnected(e)
+	}
+	if ev.Kind == transport.Closed && b.again != nil {
+		b.again = nil
+	}
+}
+
+func (b *mailbox) reconnected() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.again != nil {
+		close(b.again)
+		b.again = nil
+	}
+	for _, m := range b.menus {
+		m.stale = true
+	}
+	for _, p := range b.peers {
+		p.reconnected(b.now())
+	}
+}
+
+// wasDenied finds the calls that the broker refused to carry.
+func (b *mailbox) wasDenied(ev transport.Event) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if ev.Subject == b.inbox+".*" {
+		b.denied = &Error{Code: Denied, Err: ev.Err, Message: "no permission to subscribe to " + ev.Subject +
+			", where answers arrive; grant it, or set a custom inbox prefix on the connection"}
+		for _, c := range b.calls {
+			c.fail(&Error{Code: Denied, RPC: c.desc, Err: ev.Err, MayHaveRun: true, Message: b.denied.Error()})
+		}
+		return
+	}
+	for _, c := range b.calls {
+		if c.subject == ev.Subject {
+			c.refused(&Error{Code: Denied, RPC: c.desc, Err: ev.Err, Message: "no permission to publish to " + ev.Subject})
+		}
+	}
+}
+
+// startTick watches calls and peers until there are none. b.mu is held.
+func (b *mailbox) startTick() {
+	if b.tick || b.closed {
+		return
+	}
+	b.tick = true
+	b.wg.Go(func() {
+		t := time.NewTicker(flow.Tick)
+		defer t.Stop()
+		last := b.now()
+		for {
+			select {
+			case <-t.C:
+			case <-b.quit:
+				return
+			}
+			now := b.now()
+			if !b.ticked(now, now-last > flow.Tick+flow.LateTick) {
+				return
+			}
+			last = now
+		}
+	})
+}
+
+// ticked reports whether there is still something to watch. After a late tick
+// the silence was ours.
+func (b *mailbox) ticked(now time.Duration, late bool) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for _, c := range b.calls {
+		c.ticked(now, late)
+	}
+	for _, p := range b.peers {
+		switch p.ticked(now) {
+		case flow.Beat:
+			p.beat(false)
+		case flow.Dead:
+			b.gone(p, "nothing was heard from it for "+flow.DeadAfter.String())
+		}
+		if p.idleFor(now) > forgetPeer {
+			b.remove(p)
+		}
+	}
+	b.tick = len(b.calls)+len(b.peers) > 0
+	return b.tick
+}
+
+// gone ends all that p was to answer. b.mu is held.
+func (b *mailbox) gone(p *peer, why string) {
+	b.remove(p)
+	for _, c := range p.all() {
+		e := &Error{Code: Gone, RPC: c.desc, Instance: p.instance, CallID: callID(b.id, c.id), MayHaveRun: true, Message: why}
+		if !b.conn.Connected() {
+			e = b.disconnected(c.desc, true)
+		}
+		c.fail(e)
+		if c.left() {
+			delete(b.calls, c.id)
+		}
+	}
+	for _, m := range b.menus {
+		m.stale = true
+	}
+}
+
+func (b *mailbox) remove(p *peer) {
+	delete(b.peers, p.instance)
+	delete(b.probes, p.probe)
+	p.release()
+}
+
+// close ends everything and waits for it.
+func (b *mailbox) close() error {
+	b.mu.Lock()
+	if b.closed {
+		b.mu.Unlock()
+		return nil
+	}
+	b.closed = true
+	sub, stop := b.sub, b.stop
+	calls := make([]*inCall, 0, len(b.calls))
+	for _, c := range b.calls {
+		calls = append(calls, c)
+	}
+	b.mu.Unlock()
+	for _, c := range calls {
+		c.fail(&Error{Code: Canceled, RPC: c.desc, MayHaveRun: true, Err: context.Canceled, Message: errClosed.Error()})
+		c.finish()
+	}
+	if sub == nil {
+		return nil
+	}
+	stop()
+	b.flushPeers()
+	close(b.quit)
+	b.wg.Wait()
+	return sub.Unsubscribe()
+}
+
+// flushPeers sends what is still to be said, the cancellations above all.
+func (b *mailbox) flushPeers() {
+	b.mu.Lock()
+	peers := make([]*peer, 0, len(b.peers))
+	for _, p := range b.peers {
+		peers = append(peers, p)
+	}
+	b.mu.Unlock()
+	for _, p := range peers {
+		p.flush()
+	}
+}

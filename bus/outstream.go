@@ -1,0 +1,376 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package bus
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/durabus/durabus/internal/flow"
+	"github.com/durabus/durabus/internal/transport"
+	"github.com/durabus/durabus/internal/wire"
+)
+
+// An outStream is the sending end of one call's frames. The handler's goroutine
+// encodes updates straight into the batch, and the outbox, or the handler itself
+// when a batch is full, publishes it. What is under way is never more than one
+// batch and one update beyond the reader's credit.
+//
+// Order: sealed frames, then the batch, then the end. sendMu is taken before mu.
+type outStream struct {
+	job       *job
+	wake      chan struct{} // of the handler's goroutine
+	queued    atomic.Bool
+	published atomic.Uint64 // number of the last frame whose publishing returned
+
+	sendMu sync.Mutex // held while publishing, so that messages leave in order
+
+	mu      sync.Mutex // guards the fields below
+	send    flow.Sender
+	batches [2]wire.Batch // one gathers while the other is published
+	cur     int
+	sealed  []byte  // complete frames
+	opening bool    // sealed begins with an Accept: send it with our address
+	unsent  *outMsg // could not be published: to be sent first
+	spare   []byte
+	waited  uint32 // for which credit, to be told with the next frame
+	ending  bool   // the end is to be sent behind all else
+	endErr  error
+}
+
+// An outMsg is a message that is ready to leave.
+type outMsg struct {
+	data    []byte
+	last    uint64 // number of its last frame
+	opening bool
+}
+
+func (s *outStream) init(j *job, credit uint64) {
+	s.job, s.wake = j, make(chan struct{}, 1)
+	s.send.Credit.Grant(credit)
+}
+
+func (s *outStream) waiting() *atomic.Bool { return &s.queued }
+
+func (s *outStream) wakeUp() { signal(s.wake) }
+
+// soon has the outbox publish what has gathered.
+func (s *outStream) soon() { s.job.srv.out.add(s) }
+
+// grant takes stream credit.
+func (s *outStream) grant(total uint64) {
+	s.mu.Lock()
+	ok := s.send.Credit.Grant(total)
+	s.mu.Unlock()
+	if !ok {
+		s.job.srv.drops.add(dropCredit, "rpc", s.job.point.Description, "call", s.job.callID())
+	}
+	s.wakeUp()
+}
+
+// begin sends the first value: at once if the request allows for it, else piece
+// by piece as credit comes.
+func (s *outStream) begin(r Reply) error {
+	j := s.job
+	first := wire.First{Call: j.id, Metadata: r.Metadata}
+	long := len(r.First) > j.allow
+	if long {
+		first.Total = uint64(len(r.First))
+	} else {
+		first.Data = r.First
+	}
+	s.mu.Lock()
+	if !j.accepted.Swap(true) {
+		s.sealed = j.accept(0).Append(s.sealed)
+		s.opening = true
+	}
+	first.Seq = s.send.Next(0)
+	s.sealed = first.Append(s.sealed)
+	s.mu.Unlock()
+	// Not from this goroutine, which may sleep for long now: publishing would
+	// leave it a stack of twice the size.
+	s.soon()
+	if long {
+		return s.pieces(j.ctx, r.First, 0, 0)
+	}
+	return nil
+}
+
+// push sends one update. It waits while the reader has no room for it.
+func (s *outStream) push(ctx context.Context, e Element) error {
+	s.mu.Lock()
+	b := &s.batches[s.cur]
+	if err := b.Append(e.Append); err != nil {
+		s.mu.Unlock()
+		return s.unencodable(err)
+	}
+	if b.LastSize() > chunkSize {
+		data := b.CutLast(nil)
+		s.mu.Unlock()
+		return s.pushLong(ctx, data)
+	}
+	if !s.send.Credit.Fits(flow.Cost(b.Size())) {
+		data := b.CutLast(s.spare[:0])
+		s.spare = data
+		s.mu.Unlock()
+		if err := s.pushLater(ctx, data); err != nil {
+			return err
+		}
+		s.mu.Lock()
+		b = &s.batches[s.cur]
+	}
+	full := b.Size() >= batchSize
+	s.mu.Unlock()
+	if !full {
+		s.soon()
+		return nil
+	}
+	s.flush()
+	return s.wait(ctx, func() bool { return s.batches[s.cur].Size() < batchSize })
+}
+
+func (s *outStream) unencodable(err error) error {
+	if e, ok := err.(*Error); ok {
+		return e
+	}
+	return &Error{Code: Failed, RPC: s.job.point.Description, MayHaveRun: true, Err: err, Message: "an update cannot be encoded: " + err.Error()}
+}
+
+// pushLater adds an update when there is credit for it.
+func (s *outStream) pushLater(ctx context.Context, data []byte) error {
+	s.soon()
+	return s.wait(ctx, func() bool {
+		b := &s.batches[s.cur]
+		b.AppendBytes(data)
+		if s.send.Credit.Fits(flow.Cost(b.Size())) {
+			return true
+		}
+		b.CutLast(data[:0])
+		s.waited |= wire.BlockedOnStream
+		return false
+	})
+}
+
+// pushLong sends an update that is too long for one frame.
+func (s *outStream) pushLong(ctx context.Context, data []byte) error {
+	if err := checkSize(s.job.point.Description, "an update", len(data)); err != nil {
+		return err
+	}
+	return s.pieces(ctx, data, uint64(len(data)), 1)
+}
+
+// pieces sends a value in Chunks. total is set in the first of an update, which
+// counts as one.
+func (s *outStream) pieces(ctx context.Context, data []byte, total uint64, updates int) error {
+	size := min(chunkSize, maxFrame(s.job.srv.conn.MaxPayload())-envelope)
+	for len(data) > 0 {
+		piece := data[:min(size, len(data))]
+		err := s.wait(ctx, func() bool {
+			return s.seal(flow.Cost(len(piece)), updates, func(seq uint64, blocked uint32) {
+				s.sealed = wire.Chunk{Call: s.job.id, Seq: seq, Blocked: blocked, Total: total, Data: piece}.Append(s.sealed)
+			})
+		})
+		if err != nil {
+			return err
+		}
+		s.flush()
+		data, total, updates = data[len(piece):], 0, 0
+	}
+	return nil
+}
+
+// fault sends word of an update that could not be converted.
+func (s *outStream) fault(ctx context.Context, err error) error {
+	w := toWire(err)
+	w.Message = w.Message[:min(len(w.Message), envelope)]
+	e := s.wait(ctx, func() bool {
+		return s.seal(flow.Cost(len(w.Message)), 1, func(seq uint64, _ uint32) {
+			s.sealed = wire.Fault{Call: s.job.id, Seq: seq, Error: w}.Append(s.sealed)
+		})
+	})
+	if e == nil {
+		s.soon()
+	}
+	return e
+}
+
+// seal adds a frame that costs cost behind all that came before it. It reports
+// false if that has not left yet or there is no credit. s.mu is held.
+func (s *outStream) seal(cost uint64, updates int, add func(seq uint64, blocked uint32)) bool {
+	switch {
+	case s.batches[s.cur].Count() > 0 || len(s.sealed) > 0 && !s.opening:
+		s.soon()
+		return false
+	case !s.send.Credit.Fits(cost):
+		s.waited |= wire.BlockedOnStream
+		return false
+	case !s.payPeer(cost):
+		return false
+	}
+	seq, _ := s.send.Pay(cost, updates)
+	add(seq, s.waited)
+	s.waited = 0
+	return true
+}
+
+// payPeer takes peer credit, or has us woken when there is more. s.mu is held.
+func (s *outStream) payPeer(cost uint64) bool {
+	if s.job.sess.pay(cost, s) {
+		return true
+	}
+	s.waited |= wire.BlockedOnPeer
+	return false
+}
+
+// wait waits until cond holds, which is called with s.mu held.
+func (s *outStream) wait(ctx context.Context, cond func() bool) error {
+	s.mu.Lock()
+	ok := cond()
+	s.mu.Unlock()
+	if ok {
+		return nil
+	}
+	counters := s.job.point.counters
+	counters.Blocked()
+	defer counters.Unblocked()
+	stalled := time.NewTimer(maxStall)
+	defer stalled.Stop()
+	for {
+		select {
+		case <-s.wake:
+		case <-ctx.Done():
+			return contextError(ctx, s.job.point.Description)
+		case <-stalled.C:
+			return &Error{Code: Stalled, RPC: s.job.point.Description, MayHaveRun: true,
+				Message: fmt.Sprintf("the reader took nothing for %v", maxStall)}
+		}
+		s.mu.Lock()
+		ok := cond()
+		s.mu.Unlock()
+		if ok {
+			return nil
+		}
+	}
+}
+
+// maxStall is how long a stream waits for a reader that takes nothing.
+const maxStall = time.Minute
+
+// end has the stream's end sent behind all that came before it.
+func (s *outStream) end(err error) {
+	s.mu.Lock()
+	s.ending, s.endErr = true, err
+	s.mu.Unlock()
+	s.soon()
+}
+
+// discard forgets what has not left: nobody is there to receive it.
+func (s *outStream) discard() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.batches[s.cur].Reset()
+	s.sealed, s.unsent, s.ending = nil, nil, false
+}
+
+// left waits until all has been published, so that the call is known here as
+// long as the caller may ask about it.
+func (s *outStream) left() {
+	for !s.empty() && !s.job.silent.Load() {
+		select {
+		case <-s.wake:
+		case <-s.job.srv.ctx.Done():
+			if !s.job.srv.conn.Connected() {
+				return
+			}
+			s.flush()
+			return
+		}
+	}
+}
+
+func (s *outStream) empty() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.batches[s.cur].Count() == 0 && len(s.sealed) == 0 && s.unsent == nil && !s.ending
+}
+
+// flush publishes what has gathered, as far as the peer's credit goes.
+func (s *outStream) flush() {
+	s.sendMu.Lock()
+	defer s.sendMu.Unlock()
+	j := s.job
+	for j.srv.conn.Connected() && !j.silent.Load() {
+		s.mu.Lock()
+		m, ok := s.take()
+		s.mu.Unlock()
+		if !ok {
+			return
+		}
+		var err error
+		if m.opening {
+			err = j.sess.publishFirst(j.reply, m.data)
+		} else {
+			err = j.sess.publish(m.data)
+		}
+		if err != nil {
+			s.unpublished(m, err)
+			return
+		}
+		s.published.Store(m.last)
+		s.wakeUp()
+	}
+}
+
+// take returns the next message. It is valid until the next but one. s.mu is
+// held.
+func (s *outStream) take() (m outMsg, ok bool) {
+	switch b := &s.batches[s.cur]; {
+	case s.unsent != nil:
+		m, s.unsent = *s.unsent, nil
+	case len(s.sealed) > 0:
+		m = outMsg{data: s.sealed, last: s.send.Seq(), opening: s.opening}
+		s.sealed, s.opening = nil, false
+	case b.Count() > 0:
+		cost := flow.Cost(b.Size())
+		if !s.payPeer(cost) {
+			return m, false
+		}
+		seq, _ := s.send.Pay(cost, b.Count()) // push has looked
+		s.job.point.counters.Sent(b.Count())
+		m = outMsg{data: b.Packet(wire.Data{Call: s.job.id, Seq: seq, Blocked: s.waited}), last: seq}
+		s.waited = 0
+		s.cur = 1 - s.cur
+		s.batches[s.cur].Reset()
+	case s.ending:
+		seq, count, _ := s.send.End()
+		end := wire.End{Call: s.job.id, Seq: seq, Count: count}
+		if s.endErr != nil {
+			end.Error = toWire(s.endErr)
+		}
+		m = outMsg{data: end.Append(nil), last: seq}
+		s.ending = false
+	default:
+		return m, false
+	}
+	return m, true
+}
+
+// unpublished keeps a message for when the connection is back. What the broker
+// would not take at all leaves a gap that the reader sees.
+func (s *outStream) unpublished(m outMsg, err error) {
+	if errors.Is(err, transport.ErrNotConnected) {
+		m.data = slices.Clone(m.data)
+		s.mu.Lock()
+		s.unsent = &m
+		s.mu.Unlock()
+		return
+	}
+	s.job.srv.drops.add(dropSend, "rpc", s.job.point.Description, "call", s.job.callID(), "error", err)
+	s.job.cancel(Lost)
+	s.wakeUp()
+}

@@ -1,0 +1,332 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package bus
+
+import (
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/durabus/durabus/internal/flow"
+	"github.com/durabus/durabus/internal/wire"
+)
+
+// How long a client remembers an instance after the last call to it. It must be
+// longer than the instance remembers the client.
+const forgetPeer = 30 * time.Second
+
+// Lists of at most so many calls go into every heartbeat; longer ones into every
+// tenth, with what changed in those between.
+const (
+	shortList = 64
+	fullEvery = 10
+)
+
+// A peer is one instance as a client knows it: where to write to, how much may
+// be on the way from there, whether it lives, and what is to be said to it. What
+// is to be said gathers here and leaves in one message.
+type peer struct {
+	box      *mailbox
+	instance string
+	queued   atomic.Bool // in the outbox
+	heard    atomic.Bool // since the last tick
+
+	mu      sync.Mutex // guards the fields below
+	ctl     string     // the newest address
+	number  uint64     // of the message that brought it
+	session uint64     // the record of us that the instance holds
+	calls   map[uint64]*inCall
+	window  flow.Window
+	grown   uint64 // bytes of the budget that the window has
+	live    flow.Liveness
+	idle    time.Duration // when there was a call last
+	probe   uint64        // number of the last heartbeat
+	beats   int
+	gone    bool
+
+	credits []*inCall // whose credit is to be told
+	cancels []uint64
+	resets  []uint64
+	tell    bool // the peer credit
+	beatDue bool
+	full    bool // the heartbeat lists all, and asks for the same
+}
+
+// peerOf returns the peer that sent f, with its address. b.mu is held.
+func (b *mailbox) peerOf(f *wire.Accept, reply string, number uint64) *peer {
+	p := b.peers[f.Instance]
+	if p == nil {
+		p = &peer{box: b, instance: f.Instance, calls: map[uint64]*inCall{}, live: flow.NewLiveness(b.now()), idle: b.now()}
+		if b.onWay.take(peerWindow) {
+			p.grown = peerWindow
+		}
+		b.peers[f.Instance] = p
+		b.startTick()
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.session != f.Session {
+		// Another record than the one we know: the account starts where it stands.
+		p.session, p.number, p.ctl = f.Session, 0, ""
+		p.window = flow.NewWindow(max(p.window.Size(), peerWindow), inboxBudget, f.Used)
+		p.tell = true
+		b.out.add(p)
+	}
+	p.address(reply, number)
+	return p
+}
+
+// address takes the newest. p.mu is held.
+func (p *peer) address(reply string, number uint64) {
+	p.heard.Store(true)
+	if reply != "" && number >= p.number {
+		p.ctl, p.number = reply, number
+	}
+}
+
+// add counts c as one of p's calls. The mailbox and c are locked.
+func (p *peer) add(c *inCall) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.calls[c.id] = c
+}
+
+// all returns the calls.
+func (p *peer) all() []*inCall {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	calls := make([]*inCall, 0, len(p.calls))
+	for _, c := range p.calls {
+		calls = append(calls, c)
+	}
+	return calls
+}
+
+// drop forgets c.
+func (p *peer) drop(c *inCall) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.calls[c.id] == c {
+		delete(p.calls, c.id)
+		p.idle = p.box.now()
+	}
+}
+
+// cancel cancels c, which stays one of p's calls until it ends. It reports false
+// if p is gone.
+func (p *peer) cancel(c *inCall) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.gone {
+		return false
+	}
+	p.calls[c.id] = c
+	p.cancels = append(p.cancels, c.id)
+	p.box.out.add(p)
+	return true
+}
+
+// credit has the credit of c told.
+func (p *peer) credit(c *inCall) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.credits = append(p.credits, c)
+	p.box.out.add(p)
+}
+
+// took accounts for a frame that came off the inbox.
+func (p *peer) took(cost uint64, wants bool) {
+	p.heard.Store(true)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.window.Take(cost) // beyond the credit: the stream's own account ends it
+	if wants {
+		p.window.Want()
+	}
+	due := p.window.Release(cost)
+	if p.window.Starved() {
+		if by := p.window.Growth(); p.box.onWay.take(by) {
+			p.grown += by
+			p.window.Grow()
+			due = true
+		}
+	}
+	if due {
+		p.window.Grant()
+		p.tell = true
+		p.box.out.add(p)
+	}
+}
+
+// ticked says what the tick calls for.
+func (p *peer) ticked(now time.Duration) flow.Pulse {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.heard.Swap(false) {
+		p.live.Heard(now)
+	}
+	if len(p.calls) > 0 {
+		p.idle = now
+	} else if now-p.idle > flow.DeadAfter {
+		return flow.Quiet // nothing between us: neither side sends heartbeats
+	}
+	return p.live.Tick(now)
+}
+
+func (p *peer) idleFor(now time.Duration) time.Duration {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return now - p.idle
+}
+
+func (p *peer) unheard(now time.Duration) flow.Pulse {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.live.Unheard(now)
+}
+
+func (p *peer) reconnected(now time.Duration) {
+	p.mu.Lock()
+	p.live.Reconnected(now)
+	p.mu.Unlock()
+	p.beat(true)
+}
+
+// beat has a heartbeat sent.
+func (p *peer) beat(full bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.beatDue = true
+	p.full = p.full || full
+	p.box.out.add(p)
+}
+
+// release ends the peer and gives back what its window has of the budget.
+func (p *peer) release() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.box.onWay.put(p.grown)
+	p.grown, p.gone = 0, true
+}
+
+func (p *peer) waiting() *atomic.Bool { return &p.queued }
+
+// flush sends what has gathered.
+func (p *peer) flush() {
+	p.mu.Lock()
+	credits := p.credits
+	frames := p.gathered()
+	beat, full := p.beatDue, p.full
+	p.beatDue, p.full = false, false
+	var calls []*inCall
+	peerCredit := p.window.Granted()
+	if beat {
+		p.beats++
+		full = full || len(p.calls) <= shortList || p.beats%fullEvery == 0
+		if full {
+			for _, c := range p.calls {
+				calls = append(calls, c)
+			}
+		}
+	}
+	p.mu.Unlock()
+
+	for _, c := range credits {
+		frames = wire.Credit{Call: c.id, Total: c.granted(), Peer: peerCredit}.Append(frames)
+	}
+	if beat {
+		b := wire.Beat{From: p.box.id, Full: full, Peer: peerCredit}
+		for _, c := range calls {
+			b.Calls = append(b.Calls, wire.BeatCall{Call: c.id, Number: c.granted()})
+		}
+		frames = b.Append(frames)
+	}
+	if len(frames) == 0 {
+		return
+	}
+	if beat {
+		p.sendBeat(frames)
+		return
+	}
+	if err := p.publish(frames); err != nil {
+		p.box.drops.add(dropSend, "to", p.instance, "error", err)
+	}
+}
+
+// gathered returns the frames of what is to be said but for stream credit, and
+// forgets all of it. p.mu is held.
+func (p *peer) gathered() (frames []byte) {
+	for _, id := range p.cancels {
+		frames = wire.Cancel{Call: id}.Append(frames)
+	}
+	for _, id := range p.resets {
+		frames = wire.Reset{Call: id}.Append(frames)
+	}
+	if p.tell && len(p.credits) == 0 && !p.beatDue {
+		frames = wire.Credit{Peer: p.window.Granted()}.Append(frames)
+	}
+	p.credits, p.cancels, p.resets, p.tell = nil, nil, nil, false
+	return frames
+}
+
+// sendBeat sends a heartbeat, of which the broker may say that nobody was there.
+func (p *peer) sendBeat(frames []byte) {
+	b := p.box
+	n := b.next()
+	b.mu.Lock()
+	p.mu.Lock()
+	ctl := p.ctl
+	delete(b.probes, p.probe)
+	p.probe = n
+	p.mu.Unlock()
+	if b.peers[p.instance] == p {
+		b.probes[n] = p
+	}
+	b.mu.Unlock()
+	if ctl == "" {
+		return
+	}
+	if err := b.conn.Publish(ctl, b.reply(n), wire.AppendNumber(frames, n)); err != nil {
+		b.drops.add(dropSend, "to", p.instance, "error", err)
+	}
+}
+
+// publish sends frames to the newest address. Each message brings a fresh
+// address of ours, which renews what account borders and response permissions
+// have granted.
+func (p *peer) publish(frames []byte) error {
+	p.mu.Lock()
+	ctl := p.ctl
+	p.mu.Unlock()
+	n := p.box.next()
+	return p.box.conn.Publish(ctl, p.box.reply(n), wire.AppendNumber(frames, n))
+}
+
+// heardBeat compares what an instance has published with what is here.
+func (b *mailbox) heardBeat(f *wire.Beat, reply string, number uint64) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	p := b.peers[f.From]
+	if p == nil {
+		// A stranger that still has calls of ours: it must learn where they went.
+		if len(f.Calls) == 0 || reply == "" {
+			return
+		}
+		p = b.peerOf(&wire.Accept{Instance: f.From}, reply, number)
+	}
+	p.mu.Lock()
+	p.address(reply, number)
+	p.window.Sync(f.Used)
+	p.mu.Unlock()
+	for _, bc := range f.Calls {
+		c := b.calls[bc.Call]
+		if c == nil {
+			p.mu.Lock()
+			p.resets = append(p.resets, bc.Call)
+			b.out.add(p)
+			p.mu.Unlock()
+			continue
+		}
+		c.published(bc.Number)
+	}
+}

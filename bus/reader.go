@@ -1,0 +1,257 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package bus
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/durabus/durabus/internal/flow"
+	"github.com/durabus/durabus/internal/wire"
+)
+
+// A reader is the user's goroutine in one call: it takes out what arrived, puts
+// long values together, counts updates and gives back credit.
+type reader struct {
+	c        *inCall
+	pending  []arrival // taken and not looked at
+	spare    []arrival
+	value    flow.Value
+	reserved uint64 // bytes of the values' budget that value has
+	count    uint64 // updates
+	used     bool
+}
+
+// next returns the next frame.
+func (r *reader) next(ctx context.Context) (arrival, error) {
+	if len(r.pending) == 0 {
+		got, err := r.c.take(ctx, r.spare)
+		if err != nil {
+			return arrival{}, err
+		}
+		r.pending, r.spare = got, got
+	}
+	a := r.pending[0]
+	r.pending = r.pending[1:]
+	return a, nil
+}
+
+// reply waits for the call's first value.
+func (r *reader) reply(ctx context.Context) (Reply, error) {
+	c := r.c
+	first, err := r.first(ctx)
+	if err != nil {
+		c.finish()
+		return Reply{Info: r.info()}, err
+	}
+	reply := Reply{Info: r.info(), First: first}
+	if !c.desc.Kind.Streams() {
+		c.finish()
+		return reply, nil
+	}
+	// Whoever never loops is released by its context.
+	stop := context.AfterFunc(ctx, c.finish)
+	reply.Updates = func(yield func(Element, error) bool) {
+		if r.used {
+			yield(Element{}, &Error{Code: Invalid, RPC: c.desc, Message: "updates are single-use: call again for another loop"})
+			return
+		}
+		r.used = true
+		defer c.finish()
+		defer stop()
+		r.updates(ctx, yield)
+	}
+	return reply, nil
+}
+
+func (r *reader) info() Info {
+	c := r.c
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.infoLocked()
+}
+
+func (c *inCall) infoLocked() Info {
+	return Info{RPC: c.desc, Instance: c.instance, CallID: callID(c.box.id, c.id), Metadata: c.first.Metadata}
+}
+
+// first puts the first value together.
+func (r *reader) first(ctx context.Context) ([]byte, error) {
+	defer r.unreserve()
+	for {
+		a, err := r.next(ctx)
+		switch {
+		case err != nil:
+			return nil, err
+		case a.kind == wire.KindEnd:
+			return nil, r.ended()
+		case a.kind == wire.KindFirst:
+			if err := r.begin(a); err != nil {
+				return nil, err
+			}
+		case a.kind != wire.KindChunk || !r.value.Add(a.payload):
+			return nil, r.misplaced(a)
+		}
+		r.c.release(a.cost)
+		if v, whole := r.value.Take(); whole {
+			return v, nil
+		}
+	}
+}
+
+// begin starts a value in pieces, for which there must be room.
+func (r *reader) begin(a arrival) error {
+	total := max(a.total, uint64(len(a.payload)))
+	if total > MaxValue {
+		return r.c.lost(fmt.Sprintf("a value of %d bytes was announced, at most %d are allowed", total, MaxValue))
+	}
+	if total > uint64(len(a.payload)) {
+		if !r.c.box.values.take(total) {
+			return &Error{Code: TooLarge, RPC: r.c.desc, MayHaveRun: true,
+				Message: fmt.Sprintf("no room for a value of %d bytes: this client puts others together now", total)}
+		}
+		r.reserved = total
+	}
+	if !r.value.Begin(total, a.payload) {
+		return r.misplaced(a)
+	}
+	return nil
+}
+
+func (r *reader) unreserve() {
+	r.c.box.values.put(r.reserved)
+	r.reserved = 0
+}
+
+func (r *reader) misplaced(a arrival) error {
+	return r.c.lost(fmt.Sprintf("a %v frame came where none belongs", a.kind))
+}
+
+// ended returns the error that the call's End carries, or what is wrong with it.
+func (r *reader) ended() error {
+	r.c.mu.Lock()
+	end, instance := r.c.end, r.c.instance
+	r.c.mu.Unlock()
+	if end.Error != nil {
+		e := fromWire(end.Error, r.c.desc)
+		if e.Instance == "" {
+			e.Instance = instance
+		}
+		if instance == "" { // it refused without accepting
+			r.c.setInstance(e.Instance)
+		}
+		if e.CallID == "" {
+			e.CallID = callID(r.c.box.id, r.c.id)
+		}
+		return e
+	}
+	switch {
+	case !r.c.isOpen():
+		return r.c.lost("the call ended without an answer")
+	case r.value.Partial():
+		return r.c.lost("the stream ended within an update")
+	case end.Count != r.count:
+		return r.c.lost(fmt.Sprintf("%d updates were sent, %d arrived", end.Count, r.count))
+	}
+	return nil
+}
+
+func (c *inCall) isOpen() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.opened
+}
+
+func (c *inCall) setInstance(id string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.instance = id
+}
+
+// refusal is the error of a one-way call that was answered after all.
+func (r *reader) refusal() error {
+	r.c.mu.Lock()
+	err, answered := r.c.err, r.c.recv.Ended()
+	r.c.mu.Unlock()
+	switch {
+	case answered && r.c.end.Error != nil:
+		return r.ended()
+	case err != nil:
+		return err
+	}
+	return nil
+}
+
+// updates yields until the stream ends or the loop is left.
+func (r *reader) updates(ctx context.Context, yield func(Element, error) bool) {
+	defer r.unreserve()
+	for {
+		a, err := r.next(ctx)
+		if err != nil {
+			yield(Element{}, err)
+			return
+		}
+		more := true
+		switch a.kind {
+		case wire.KindData:
+			more = r.elements(a.payload, yield)
+		case wire.KindChunk:
+			more = r.piece(a, yield)
+		case wire.KindFault:
+			r.count++
+			more = yield(Element{}, a.err)
+		case 0: // a Break
+			more = yield(Element{}, a.err)
+		case wire.KindEnd:
+			if err := r.ended(); err != nil {
+				yield(Element{}, err)
+			}
+			return
+		default:
+			yield(Element{}, r.misplaced(a))
+			return
+		}
+		if !more {
+			return
+		}
+		r.c.release(a.cost)
+	}
+}
+
+func (r *reader) elements(records []byte, yield func(Element, error) bool) bool {
+	if r.value.Partial() {
+		yield(Element{}, r.c.lost("an update came within another"))
+		return false
+	}
+	for len(records) > 0 {
+		data, rest, err := wire.NextElement(records)
+		if err != nil {
+			yield(Element{}, r.c.lost("malformed updates: "+err.Error()))
+			return false
+		}
+		records = rest
+		r.count++
+		if !yield(Element{data: data}, nil) {
+			return false
+		}
+	}
+	return true
+}
+
+func (r *reader) piece(a arrival, yield func(Element, error) bool) bool {
+	if a.total > 0 {
+		if err := r.begin(a); err != nil {
+			yield(Element{}, err)
+			return false
+		}
+	} else if !r.value.Add(a.payload) {
+		yield(Element{}, r.misplaced(a))
+		return false
+	}
+	if v, whole := r.value.Take(); whole {
+		r.unreserve()
+		r.count++
+		return yield(Element{data: v}, nil)
+	}
+	return true
+}

@@ -1,0 +1,331 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package bus
+
+import (
+	"errors"
+	"strconv"
+	"strings"
+
+	"github.com/durabus/durabus/internal/flow"
+	"github.com/durabus/durabus/internal/transport"
+	"github.com/durabus/durabus/internal/wire"
+)
+
+// receive is the inbox's callback. It must not wait: the broker closes the
+// connection of one who does not take its messages.
+func (b *mailbox) receive(m transport.Msg) {
+	token := m.Subject[strings.LastIndexByte(m.Subject, '.')+1:]
+	if m.NoResponders {
+		if n, err := strconv.ParseUint(token, 10, 64); err == nil {
+			b.unheard(n, m.Header)
+		}
+		return
+	}
+	number, err := wire.Number(m.Data)
+	if err != nil {
+		b.drops.add(dropMalformed, "error", err)
+		return
+	}
+	for rest := m.Data; ; {
+		var kind wire.Kind
+		var body []byte
+		kind, body, rest, err = wire.Next(rest)
+		switch {
+		case err != nil:
+			reason := dropMalformed
+			if _, ok := errors.AsType[*wire.UnknownFrameError](err); ok {
+				reason = dropUnknown
+			}
+			b.drops.add(reason, "error", err)
+			if rest == nil {
+				return
+			}
+			continue
+		case kind == 0:
+			return
+		}
+		if err := b.frame(kind, body, m.Reply, number, token); err != nil {
+			b.drops.add(dropMalformed, "frame", kind, "error", err)
+		}
+	}
+}
+
+// frame hands one frame to whom it concerns.
+func (b *mailbox) frame(k wire.Kind, body []byte, reply string, number uint64, token string) error {
+	switch k {
+	case wire.KindData:
+		var f wire.Data
+		if err := f.Parse(body); err != nil {
+			return err
+		}
+		b.deliver(f.Call, f.Seq, f.Blocked, arrival{kind: k, payload: f.Elements, cost: flow.Cost(len(f.Elements))})
+	case wire.KindChunk:
+		var f wire.Chunk
+		if err := f.Parse(body); err != nil {
+			return err
+		}
+		b.deliver(f.Call, f.Seq, f.Blocked, arrival{kind: k, payload: f.Data, total: f.Total, cost: flow.Cost(len(f.Data))})
+	case wire.KindFirst:
+		var f wire.First
+		if err := f.Parse(body); err != nil {
+			return err
+		}
+		if c := b.find(f.Call); c != nil {
+			c.receiveFirst(f)
+		}
+	case wire.KindFault:
+		var f wire.Fault
+		if err := f.Parse(body); err != nil {
+			return err
+		}
+		if c := b.find(f.Call); c != nil {
+			fault := &ElementError{RPC: c.desc, Err: errors.New(f.Error.Message)}
+			b.deliver(f.Call, f.Seq, 0, arrival{kind: k, err: fault, cost: flow.Cost(len(f.Error.Message))})
+		}
+	case wire.KindEnd:
+		var f wire.End
+		if err := f.Parse(body); err != nil {
+			return err
+		}
+		if f.Call == 0 { // of one who could not read the request: the address tells
+			f.Call, _ = strconv.ParseUint(token, 10, 64)
+		}
+		if c := b.find(f.Call); c != nil {
+			if f.Error != nil && f.Error.Code == string(Draining) {
+				b.doubtMenus() // before the caller looks for somebody else
+			}
+			c.receiveEnd(f)
+		}
+	case wire.KindAccept:
+		var f wire.Accept
+		if err := f.Parse(body); err != nil {
+			return err
+		}
+		b.accepted(&f, reply, number)
+	case wire.KindCredit:
+		var f wire.Credit
+		if err := f.Parse(body); err != nil {
+			return err
+		}
+		if c := b.find(f.Call); c != nil {
+			c.mayUpload(f.Total)
+		}
+	case wire.KindBeat:
+		var f wire.Beat
+		if err := f.Parse(body); err != nil {
+			return err
+		}
+		b.heardBeat(&f, reply, number)
+	case wire.KindReset:
+		var f wire.Reset
+		if err := f.Parse(body); err != nil {
+			return err
+		}
+		if c := b.find(f.Call); c != nil {
+			c.reset()
+		}
+	case wire.KindServed:
+		var f wire.Served
+		if err := f.Parse(body); err != nil {
+			return err
+		}
+		b.answered(token, &f)
+	default:
+		b.drops.add(dropMisplaced, "frame", k)
+	}
+	return nil
+}
+
+// find returns the call that a frame is for.
+func (b *mailbox) find(call uint64) *inCall {
+	b.mu.Lock()
+	c := b.calls[call]
+	b.mu.Unlock()
+	if c == nil {
+		b.drops.add(dropLate, "call", call)
+	}
+	return c
+}
+
+// deliver accounts for a frame that costs credit and hands it to its reader.
+// Peer credit is for what is on the way, so it is given back at once, whether or
+// not anybody wants the frame.
+func (b *mailbox) deliver(call, seq uint64, blocked uint32, a arrival) {
+	c := b.findQuietly(call)
+	if c == nil {
+		b.drops.add(dropLate, "call", call)
+		return
+	}
+	c.mu.Lock()
+	p := c.peer
+	c.receive(seq, blocked, a)
+	c.mu.Unlock()
+	if p != nil {
+		p.took(a.cost, blocked&wire.BlockedOnPeer != 0)
+	}
+}
+
+func (b *mailbox) findQuietly(call uint64) *inCall {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.calls[call]
+}
+
+// receive judges a frame and queues it. c.mu is held.
+func (c *inCall) receive(seq uint64, blocked uint32, a arrival) bool {
+	if c.err != nil || c.done {
+		return false
+	}
+	switch v := c.recv.Frame(seq, a.cost); v {
+	case flow.Deliver:
+	case flow.Repeat, flow.Late:
+		c.box.drops.add(dropRepeated, "rpc", c.desc, "call", c.id, "frame", seq)
+		return false
+	case flow.Gap:
+		c.failLocked(c.lost("frame " + strconv.FormatUint(seq, 10) + " came after " + strconv.FormatUint(c.recv.Seq(), 10)))
+		return false
+	default:
+		c.failLocked(c.lost("the responder sent more than it had credit for"))
+		return false
+	}
+	if blocked&wire.BlockedOnStream != 0 {
+		c.recv.Window.Want()
+	}
+	c.put(a)
+	return true
+}
+
+func (c *inCall) receiveFirst(f wire.First) {
+	c.mu.Lock()
+	if c.done && c.desc.Kind == Unary && f.Total <= uint64(len(f.Data)) {
+		c.mu.Unlock()
+		c.forgetLeft()
+		return
+	}
+	defer c.mu.Unlock()
+	if len(f.Data) > firstAllow {
+		c.failLocked(c.lost("the responder sent more than it had credit for"))
+		return
+	}
+	if c.receive(f.Seq, 0, arrival{kind: wire.KindFirst, payload: f.Data, total: f.Total}) {
+		c.first, c.opened = f, true
+	}
+}
+
+func (c *inCall) receiveEnd(f wire.End) {
+	defer c.forgetLeft()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.err != nil || c.done {
+		return
+	}
+	if c.aged(&f) {
+		return
+	}
+	if f.Seq == 0 && !c.opened { // refused before it was numbered
+		f.Seq = c.recv.Seq() + 1
+	}
+	switch c.recv.End(f.Seq) {
+	case flow.Deliver:
+		c.end, c.accepted = f, true
+		c.put(arrival{kind: wire.KindEnd})
+	case flow.Gap:
+		c.failLocked(c.lost("the end came, but frames before it did not"))
+	default:
+		c.box.drops.add(dropRepeated, "rpc", c.desc, "call", c.id, "frame", f.Seq)
+	}
+}
+
+// aged reports whether the responder found the request too old by its idea of
+// our clock, which an attempt with a fresh idea may correct. c.mu is held.
+func (c *inCall) aged(f *wire.End) bool {
+	if f.Error == nil || f.Error.Code != string(Expired) || f.Error.MayHaveRun || c.accepted {
+		return false
+	}
+	e := fromWire(f.Error, c.desc)
+	e.Err = errAged
+	c.failLocked(e)
+	return true
+}
+
+// mayUpload takes credit for the pieces of a long query.
+func (c *inCall) mayUpload(total uint64) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !c.upload.Grant(total) {
+		c.box.drops.add(dropCredit, "rpc", c.desc, "call", c.id)
+		return
+	}
+	signal(c.wake)
+}
+
+// accepted notes who has the call.
+func (b *mailbox) accepted(f *wire.Accept, reply string, number uint64) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	c := b.calls[f.Call]
+	if c == nil {
+		if reply == "" {
+			return
+		}
+		// It was left before anybody had it: it lives on to be cancelled.
+		c = &inCall{box: b, id: f.Call, wake: make(chan struct{}, 1), done: true, accepted: true, instance: f.Instance}
+		c.peer = b.peerOf(f, reply, number)
+		b.calls[c.id] = c
+		c.peer.cancel(c)
+		return
+	}
+	var p *peer
+	if reply != "" {
+		p = b.peerOf(f, reply, number)
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.accepted && c.instance != f.Instance {
+		c.failLocked(c.lost("two responders have this call: the request was repeated on its way"))
+		if p != nil {
+			p.cancel(c)
+		}
+		return
+	}
+	if f.Protocol != protocolVersion {
+		c.failLocked(&Error{Code: Invalid, RPC: c.desc, Instance: f.Instance, MayHaveRun: true,
+			Message: "the responder speaks protocol version " + strconv.Itoa(int(f.Protocol)) + ", this caller " + strconv.Itoa(protocolVersion)})
+		return
+	}
+	c.accepted, c.instance = true, f.Instance
+	if p != nil {
+		c.peer = p
+		p.add(c)
+	}
+	if f.Credit > 0 {
+		c.upload.Grant(f.Credit)
+	}
+	signal(c.wake)
+}
+
+// unheard takes the broker's word that nobody received message n.
+func (b *mailbox) unheard(n uint64, header map[string][]string) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if c := b.calls[n]; c != nil {
+		c.refused(&Error{Code: NoResponder, RPC: c.desc, Err: errUnheard})
+		return
+	}
+	if ch := b.asks[n]; ch != nil {
+		select {
+		case ch <- answer{nobody: true}:
+		default:
+		}
+		return
+	}
+	if p := b.probes[n]; p != nil {
+		delete(b.probes, n)
+		if p.unheard(b.now()) == flow.Dead {
+			b.gone(p, "the broker says that it is not there any more")
+		}
+		return
+	}
+	b.drops.add(dropUnheard, "subject", header["Nats-Subject"])
+}

@@ -1,0 +1,418 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package bus
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"github.com/durabus/durabus/internal/flow"
+	"github.com/durabus/durabus/internal/micro"
+	"github.com/durabus/durabus/internal/transport"
+	"github.com/durabus/durabus/internal/wire"
+)
+
+// A Service is how a responder is known on the bus. The zero value works.
+type Service struct {
+	Name        string // in `nats micro ls`, of letters, digits, '_' and '-'; default: the program's name
+	Version     string // of the program, semantic; default: from its build info, else 0.0.0
+	Description string
+	Metadata    map[string]string // in `nats micro info`
+	Prefix      string            // of all RPC names, such as "acme"; default none
+	Middleware  []Middleware      // around every handler; the first sees a call first
+	Limit       int               // handlers that have not answered at a time, beyond which callers get Busy; default 1000
+	Streams     int               // open streams at a time, beyond which callers get Busy; default 100,000
+
+	// AnyConn takes the connection whatever its options are; see
+	// [ClientOptions.AnyConn].
+	AnyConn bool
+}
+
+const (
+	defaultLimit   = 1000
+	defaultStreams = 100_000
+	maxSessions    = 1 << 16 // callers remembered at a time
+)
+
+// A Server answers calls that come over a NATS connection.
+//
+// Its handlers run concurrently, each on a goroutine of its own; their context
+// ends when the caller cancels, dies or is past its deadline, and when the
+// server closes.
+type Server struct {
+	conn     transport.Conn
+	svc      Service
+	mux      *mux
+	instance string
+	micro    *micro.Service
+	points   []*endpoint
+	byName   map[string]*endpoint // by full name and version
+	out      *outbox
+	drops    drops
+	start    time.Time
+	queries  budget // of queries in pieces
+
+	ctx    context.Context // of every handler
+	cancel context.CancelCauseFunc
+	quit   chan struct{}
+	jobs   chan *job
+	calls  sync.WaitGroup // handlers
+	loops  sync.WaitGroup // the outbox and the tick
+
+	mu       sync.Mutex // guards the fields below
+	subs     []subscription
+	stop     func()
+	sessions map[string]*session // by client
+	tokens   map[string]*session
+	running  int // handlers that have not answered
+	open     int // streams
+	leaving  bool
+	closed   bool
+	ticking  bool
+}
+
+// An endpoint is one RPC that the server serves.
+type endpoint struct {
+	Description
+	counters *micro.Counters
+}
+
+type subscription struct {
+	transport.Subscription
+	request bool // ends at the beginning of a drain
+}
+
+// Serve starts a server of handlers. Calls made after it returns are answered,
+// until Close. Where a handler, the service or nc is wrong it returns an error
+// and serves nothing. The connection stays the caller's; it must outlive the
+// server.
+func Serve(nc *nats.Conn, svc Service, handlers ...Handler) (*Server, error) {
+	if err := checkConn(nc, svc.AnyConn); err != nil {
+		return nil, err
+	}
+	return serve(transport.Over(nc), svc, handlers...)
+}
+
+func serve(conn transport.Conn, svc Service, handlers ...Handler) (*Server, error) {
+	svc, err := svc.withDefaults()
+	if err != nil {
+		return nil, err
+	}
+	s := &Server{
+		conn: conn, svc: svc, instance: newID(), out: newOutbox(), start: time.Now(), queries: newBudget(valueBudget),
+		quit: make(chan struct{}), jobs: make(chan *job), sessions: map[string]*session{}, tokens: map[string]*session{},
+		byName: map[string]*endpoint{},
+	}
+	s.drops.who = "server " + s.instance
+	if s.mux, err = newMux(s.instance, svc.Middleware, handlers); err != nil {
+		return nil, err
+	}
+	if err := s.describe(); err != nil {
+		return nil, err
+	}
+	s.ctx, s.cancel = context.WithCancelCause(context.Background())
+	if err := s.subscribe(); err != nil {
+		return nil, errors.Join(err, s.Close())
+	}
+	return s, nil
+}
+
+// describe makes the service that the NATS tools see.
+func (s *Server) describe() error {
+	cfg := micro.Config{
+		ID: s.instance, Name: s.svc.Name, Version: s.svc.Version, Description: s.svc.Description,
+		Metadata: map[string]string{"durabus": fmt.Sprint(protocolVersion)}, Started: s.start,
+	}
+	for k, v := range s.svc.Metadata {
+		cfg.Metadata[k] = v
+	}
+	for _, d := range s.mux.menu {
+		cfg.Endpoints = append(cfg.Endpoints, micro.Endpoint{
+			Name: d.String(), Subject: s.requestSubject(d), QueueGroup: queueGroup,
+			Metadata: map[string]string{"durabus.name": d.Name, "durabus.version": fmt.Sprint(d.Version), "durabus.kind": d.Kind.String()},
+		})
+	}
+	m, err := micro.New(cfg)
+	if err != nil {
+		return &Error{Code: Invalid, Err: err, Message: err.Error()}
+	}
+	s.micro = m
+	for i, d := range s.mux.menu {
+		p := &endpoint{Description: d, counters: m.Counters(i)}
+		s.points = append(s.points, p)
+		s.byName[wire.FullName(s.svc.Prefix, d.String())] = p
+	}
+	return nil
+}
+
+func (s *Server) requestSubject(d Description) string {
+	return wire.RequestSubject(wire.FullName(s.svc.Prefix, d.Name), d.Version)
+}
+
+// queueGroup is that of the services protocol, so that a responder of another
+// make may share the load.
+const queueGroup = "q"
+
+// subscribe opens the subscriptions: what is asked of us first, so that when the
+// requests come all else is there.
+func (s *Server) subscribe() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.stop = s.conn.Notify(s.event)
+	s.loops.Go(func() { s.out.run(s.quit) })
+	_, before := s.conn.LastRefusal()
+
+	var err error
+	var subjects []string
+	add := func(subject, queue string, request bool, f func(transport.Msg)) {
+		if err != nil {
+			return
+		}
+		var sub transport.Subscription
+		if sub, err = s.conn.Subscribe(subject, queue, f); err == nil {
+			s.subs = append(s.subs, subscription{sub, request})
+			subjects = append(subjects, subject)
+		}
+	}
+	add(wire.ControlSubjects(s.instance), "", false, s.control)
+	for _, subject := range s.micro.Subjects() {
+		add(subject, "", false, s.discovery)
+	}
+	add(wire.InstanceSubjects(s.instance), "", true, s.instanceRequest)
+	for name := range s.mux.served {
+		full := wire.FullName(s.svc.Prefix, name)
+		answer := func(m transport.Msg) { s.asked(name, m) }
+		add(wire.MenuOneSubject(full), queueGroup, true, answer)
+		add(wire.MenuAllSubject(full), "", true, answer)
+	}
+	for _, p := range s.points {
+		add(s.requestSubject(p.Description), queueGroup, true, func(m transport.Msg) { s.request(p, m) })
+	}
+	if err != nil {
+		return &Error{Code: Disconnected, Err: err, Message: "subscribing: " + err.Error()}
+	}
+	return s.confirm(subjects, before)
+}
+
+// confirm waits until the broker knows the subscriptions, if there is one to
+// ask; else they are made when the connection is.
+func (s *Server) confirm(subjects []string, before error) error {
+	if !s.conn.Connected() {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(s.ctx, 10*time.Second)
+	defer cancel()
+	if err := s.conn.Flush(ctx); err != nil && s.conn.Connected() {
+		return &Error{Code: Disconnected, Err: err, Message: "the broker did not confirm the subscriptions: " + err.Error()}
+	}
+	subject, refusal := s.conn.LastRefusal()
+	if refusal == nil || refusal == before {
+		return nil
+	}
+	for _, own := range subjects {
+		if own == subject {
+			return &Error{Code: Denied, Err: refusal, Message: "no permission to subscribe to " + subject}
+		}
+	}
+	return nil
+}
+
+// Instance returns the server's id on the bus; see [Client.WithInstance].
+func (s *Server) Instance() string { return s.instance }
+
+// Dropped returns how many messages were dropped because they made no sense, by
+// reason.
+func (s *Server) Dropped() map[string]uint64 { return s.drops.all() }
+
+// Drain leaves the fleet without failing anything: no new calls come here any
+// more, those on their way are served, open streams end with [Draining] after
+// their last update so that durable clients open elsewhere at once, and calls in
+// progress go on until ctx is done, which cancels them. Then the server is
+// closed. An error says what was cut short.
+func (s *Server) Drain(ctx context.Context) error {
+	s.mu.Lock()
+	if s.leaving || s.closed {
+		s.mu.Unlock()
+		return s.Close()
+	}
+	s.leaving = true
+	subs := s.subs
+	s.mu.Unlock()
+	s.micro.Drain()
+
+	var errs []error
+	var wg sync.WaitGroup
+	var mu sync.Mutex
+	for _, sub := range subs {
+		if sub.request {
+			wg.Go(func() {
+				err := sub.Drain(ctx)
+				mu.Lock()
+				defer mu.Unlock()
+				errs = append(errs, err)
+			})
+		}
+	}
+	wg.Wait()
+	s.endStreams()
+	errs = append(errs, s.idle(ctx))
+	if err := s.conn.Flush(ctx); err != nil {
+		errs = append(errs, err)
+	}
+	return errors.Join(append(errs, s.Close())...)
+}
+
+// endStreams tells every open stream to go elsewhere.
+func (s *Server) endStreams() {
+	for _, sess := range s.allSessions() {
+		for _, j := range sess.all() {
+			j.leave()
+		}
+	}
+}
+
+// idle waits for the handlers.
+func (s *Server) idle(ctx context.Context) error {
+	idle := make(chan struct{})
+	go func() {
+		s.calls.Wait()
+		close(idle)
+	}()
+	select {
+	case <-idle:
+		return nil
+	case <-ctx.Done():
+		s.cancel(Draining)
+		<-idle
+		return ctx.Err()
+	}
+}
+
+// Close stops the server: it takes no more calls, cancels those in progress,
+// ends the open streams with [Draining] and waits for their handlers to return.
+func (s *Server) Close() error {
+	s.mu.Lock()
+	if s.closed {
+		s.mu.Unlock()
+		return nil
+	}
+	s.leaving, s.closed = true, true
+	subs, stop := s.subs, s.stop
+	s.mu.Unlock()
+
+	var errs []error
+	for _, sub := range subs {
+		if sub.request {
+			errs = append(errs, ended(sub.Unsubscribe()))
+		}
+	}
+	s.cancel(Draining)
+	s.calls.Wait()
+	close(s.quit) // the outbox publishes what it has, then returns
+	s.loops.Wait()
+	for _, sub := range subs {
+		if !sub.request {
+			errs = append(errs, ended(sub.Unsubscribe()))
+		}
+	}
+	if stop != nil {
+		stop()
+	}
+	return errors.Join(errs...)
+}
+
+// ended forgives a subscription that had ended, by Drain or with its connection.
+func ended(err error) error {
+	if errors.Is(err, nats.ErrBadSubscription) || errors.Is(err, nats.ErrConnectionClosed) {
+		return nil
+	}
+	return err
+}
+
+func (s *Server) allSessions() []*session {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	all := make([]*session, 0, len(s.sessions))
+	for _, sess := range s.sessions {
+		all = append(all, sess)
+	}
+	return all
+}
+
+func (s *Server) now() time.Duration { return time.Since(s.start) }
+
+// event is told of the connection's changes.
+func (s *Server) event(ev transport.Event) {
+	switch ev.Kind {
+	case transport.Disconnected, transport.Closed:
+		for _, sess := range s.allSessions() {
+			for _, j := range sess.all() {
+				j.out.wakeUp()
+			}
+		}
+	case transport.Reconnected:
+		for _, sess := range s.allSessions() {
+			sess.reconnected(s.now())
+		}
+	case transport.Denied:
+		s.drops.add(dropSend, "error", ev.Err)
+	case transport.Dropped:
+		s.drops.add(dropOverflow, "subject", ev.Subject)
+	}
+}
+
+// startTick watches sessions until there are none. s.mu is held.
+func (s *Server) startTick() {
+	if s.ticking || s.closed {
+		return
+	}
+	s.ticking = true
+	s.loops.Go(func() {
+		t := time.NewTicker(flow.Tick)
+		defer t.Stop()
+		for {
+			select {
+			case <-t.C:
+			case <-s.quit:
+				return
+			}
+			if !s.ticked() {
+				return
+			}
+		}
+	})
+}
+
+func (s *Server) ticked() bool {
+	now := s.now()
+	for _, sess := range s.allSessions() {
+		switch sess.ticked(now) {
+		case flow.Beat:
+			sess.beat(false)
+		case flow.Dead:
+			s.remove(sess)
+		}
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.ticking = len(s.sessions) > 0
+	return s.ticking
+}
+
+// remove forgets a caller; what it still had is cancelled.
+func (s *Server) remove(sess *session) {
+	s.mu.Lock()
+	if s.sessions[sess.client] == sess {
+		delete(s.sessions, sess.client)
+	}
+	delete(s.tokens, sess.token)
+	s.mu.Unlock()
+	for _, j := range sess.end() {
+		j.abandon(Gone)
+	}
+}

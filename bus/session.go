@@ -1,0 +1,428 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package bus
+
+import (
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/durabus/durabus/internal/flow"
+	"github.com/durabus/durabus/internal/transport"
+	"github.com/durabus/durabus/internal/wire"
+)
+
+// A session is one client as a server knows it: where to write to, how much may
+// be on the way there, whether it lives, and which calls it has here. Answers
+// gather in it and leave together.
+type session struct {
+	srv    *Server
+	client string
+	token  string // known to the client alone: part of the address we give it
+	number uint64 // of this record of the client
+	queued atomic.Bool
+	heard  atomic.Bool
+
+	mu      sync.Mutex // guards the fields below
+	ret     string     // the client's newest address
+	retN    uint64     // the number it came with
+	m       uint64     // number of the last message that carried our address
+	jobs    map[uint64]*job
+	joined  bool // there was a job that the client knows of
+	credit  flow.Allowance
+	blocked []*outStream // who waits for peer credit
+	transit flow.Transit
+	seen    map[seenBy]*flow.Seen
+	live    flow.Liveness
+	idle    time.Duration // when there was a call last
+	beats   int
+	gone    bool
+
+	frames  []byte // answers
+	reply   string // where they go: the address of the newest of their requests
+	resets  []uint64
+	beatDue bool
+	full    bool
+}
+
+// Each subscription has an order of its own.
+type seenBy struct {
+	point    *endpoint
+	instance bool
+}
+
+// sessionOf returns the record of the client that sent o.
+func (s *Server) sessionOf(o *wire.Open) (*session, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if sess := s.sessions[o.Client]; sess != nil {
+		return sess, nil
+	}
+	if len(s.sessions) >= maxSessions {
+		return nil, &Error{Code: Busy, Message: "too many callers are known here"}
+	}
+	sess := &session{
+		srv: s, client: strings.Clone(o.Client), token: newID(), number: newNumber(), jobs: map[uint64]*job{},
+		seen: map[seenBy]*flow.Seen{}, live: flow.NewLiveness(s.now()), idle: s.now(),
+	}
+	s.sessions[sess.client] = sess
+	s.tokens[sess.token] = sess
+	s.startTick()
+	return sess, nil
+}
+
+// received notes a request: whether it is the first of its call, and how long it
+// was on its way.
+func (s *session) received(o *wire.Open, j *job, now time.Duration) (first bool, age time.Duration) {
+	s.heard.Store(true)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.idle = now
+	s.address(j.reply, o.Call)
+	s.credit.Grant(max(o.PeerCredit, s.credit.Limit()))
+	by := seenBy{j.point, j.direct}
+	if s.seen[by] == nil {
+		s.seen[by] = new(flow.Seen)
+	}
+	if !s.seen[by].First(o.Call) {
+		return false, 0
+	}
+	if o.SentUS == 0 { // our idea of its clock was wrong
+		s.transit.Forget()
+		return true, 0
+	}
+	return true, s.transit.Age(time.Duration(o.SentUS)*time.Microsecond, now)
+}
+
+// address takes the client's newest. s.mu is held.
+func (s *session) address(reply string, number uint64) {
+	if reply != "" && number >= s.retN {
+		s.ret, s.retN = reply, number
+	}
+}
+
+// add joins a call to the session, which ends with the client.
+func (s *session) add(j *job) {
+	s.mu.Lock()
+	s.jobs[j.id], s.joined = j, true
+	gone := s.gone
+	s.mu.Unlock()
+	if gone {
+		j.abandon(Gone)
+	}
+}
+
+func (s *session) drop(j *job) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.jobs[j.id] == j {
+		delete(s.jobs, j.id)
+		s.idle = s.srv.now()
+	}
+}
+
+func (s *session) find(call uint64) *job {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.jobs[call]
+}
+
+func (s *session) all() []*job {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	all := make([]*job, 0, len(s.jobs))
+	for _, j := range s.jobs {
+		all = append(all, j)
+	}
+	return all
+}
+
+// end returns the calls of a client that is gone.
+func (s *session) end() []*job {
+	jobs := s.all()
+	s.mu.Lock()
+	s.gone = true
+	s.mu.Unlock()
+	return jobs
+}
+
+// used is how much peer credit has been used.
+func (s *session) used() uint64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.credit.Used()
+}
+
+// pay takes peer credit for a frame of o, or has o woken when there is more.
+func (s *session) pay(cost uint64, o *outStream) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.credit.Use(cost) {
+		return true
+	}
+	s.blocked = append(s.blocked, o)
+	return false
+}
+
+// grant takes peer credit.
+func (s *session) grant(total uint64) {
+	if total == 0 {
+		return
+	}
+	s.mu.Lock()
+	ok := s.credit.Grant(total)
+	woken := s.blocked
+	s.blocked = nil
+	s.mu.Unlock()
+	if !ok {
+		s.srv.drops.add(dropCredit, "client", s.client)
+	}
+	for _, o := range woken {
+		o.soon()
+		o.wakeUp()
+	}
+}
+
+// send has an answer sent, with others that are ready at the same time. They go
+// to the address of the newest of their requests, so that each address is used
+// once.
+func (s *session) send(reply string, frames []byte) {
+	s.mu.Lock()
+	if len(s.frames)+len(frames) > batchSize {
+		s.mu.Unlock()
+		s.flush()
+		s.mu.Lock()
+	}
+	s.frames, s.reply = append(s.frames, frames...), reply
+	s.mu.Unlock()
+	s.srv.out.add(s)
+}
+
+// publish sends a packet to the client's newest address.
+func (s *session) publish(packet []byte) error {
+	s.mu.Lock()
+	ret := s.ret
+	s.mu.Unlock()
+	return s.srv.conn.Publish(ret, "", packet)
+}
+
+// publishFirst sends a packet that brings our address, to the address of the
+// request or, if there is none, the client's newest.
+func (s *session) publishFirst(reply string, packet []byte) error {
+	s.mu.Lock()
+	s.m++
+	m := s.m
+	if reply == "" {
+		reply = s.ret
+	}
+	s.mu.Unlock()
+	return s.srv.conn.Publish(reply, wire.ControlSubject(s.srv.instance, s.token, m), wire.AppendNumber(packet, m))
+}
+
+// ticked says what the tick calls for. A session without calls is kept for a
+// while, quietly.
+func (s *session) ticked(now time.Duration) flow.Pulse {
+	for _, j := range s.all() {
+		j.query.ticked(j, now)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.heard.Swap(false) {
+		s.live.Heard(now)
+	}
+	if len(s.jobs) > 0 {
+		s.idle = now
+	}
+	switch idle := now - s.idle; {
+	case idle >= forgetClient:
+		return flow.Dead
+	case idle > 0 && (!s.joined || idle > flow.DeadAfter):
+		s.live = flow.NewLiveness(now)
+		return flow.Quiet
+	}
+	return s.live.Tick(now)
+}
+
+// forgetClient is how long a client without calls is remembered: less than the
+// client remembers us.
+const forgetClient = 10 * time.Second
+
+func (s *session) reconnected(now time.Duration) {
+	s.mu.Lock()
+	s.live.Reconnected(now)
+	s.mu.Unlock()
+	s.beat(true)
+	for _, j := range s.all() {
+		j.out.soon()
+		j.out.wakeUp()
+	}
+}
+
+// beat has a heartbeat sent.
+func (s *session) beat(full bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.beatDue = true
+	s.full = s.full || full
+	s.srv.out.add(s)
+}
+
+func (s *session) waiting() *atomic.Bool { return &s.queued }
+
+// flush sends what has gathered: answers to where they were asked for, the rest
+// to the newest address.
+func (s *session) flush() {
+	s.mu.Lock()
+	answers, reply := s.frames, s.reply
+	s.frames = nil
+	var rest []byte
+	for _, id := range s.resets {
+		rest = wire.Reset{Call: id}.Append(rest)
+	}
+	s.resets = nil
+	due := s.beatDue
+	if due {
+		rest = s.nextBeat().Append(rest)
+	}
+	s.beatDue, s.full = false, false
+	s.mu.Unlock()
+	if len(answers) > 0 {
+		s.sent(s.srv.conn.Publish(reply, "", answers))
+	}
+	if len(rest) > 0 {
+		s.sent(s.publishFirst("", rest))
+	}
+}
+
+func (s *session) sent(err error) {
+	if err != nil {
+		s.srv.drops.add(dropSend, "client", s.client, "error", err)
+	}
+}
+
+// nextBeat lists how far each stream has been published. The numbers are of
+// frames whose publishing has returned, so that none of them can come after the
+// heartbeat. s.mu is held.
+func (s *session) nextBeat() wire.Beat {
+	s.beats++
+	b := wire.Beat{From: s.srv.instance, Full: s.full || len(s.jobs) <= shortList || s.beats%fullEvery == 0, Used: s.credit.Used()}
+	for id, j := range s.jobs {
+		if n := j.out.published.Load(); b.Full || n != j.told {
+			b.Calls = append(b.Calls, wire.BeatCall{Call: id, Number: n})
+			j.told = n
+		}
+	}
+	return b
+}
+
+// control takes what clients send to the addresses we gave them.
+func (s *Server) control(m transport.Msg) {
+	token, _, _ := wire.ParseControlSubject(m.Subject)
+	s.mu.Lock()
+	sess := s.tokens[token]
+	s.mu.Unlock()
+	if sess == nil {
+		s.drops.add(dropStranger, "subject", m.Subject)
+		return
+	}
+	number, err := wire.Number(m.Data)
+	if err != nil {
+		s.drops.add(dropMalformed, "client", sess.client, "error", err)
+		return
+	}
+	sess.heard.Store(true)
+	sess.mu.Lock()
+	sess.address(m.Reply, number)
+	sess.mu.Unlock()
+	for rest := m.Data; ; {
+		var kind wire.Kind
+		var body []byte
+		kind, body, rest, err = wire.Next(rest)
+		if err == nil && kind == 0 {
+			return
+		}
+		if err == nil {
+			err = sess.frame(kind, body)
+		}
+		if err != nil {
+			s.drops.add(dropMalformed, "client", sess.client, "frame", kind, "error", err)
+			if rest == nil {
+				return
+			}
+		}
+	}
+}
+
+// frame takes one frame from the client.
+func (s *session) frame(k wire.Kind, body []byte) error {
+	switch k {
+	case wire.KindCredit:
+		var f wire.Credit
+		if err := f.Parse(body); err != nil {
+			return err
+		}
+		s.grant(f.Peer)
+		if j := s.find(f.Call); j != nil {
+			j.out.grant(f.Total)
+		}
+	case wire.KindCancel:
+		var f wire.Cancel
+		if err := f.Parse(body); err != nil {
+			return err
+		}
+		if j := s.find(f.Call); j != nil {
+			j.abandon(Canceled)
+		}
+	case wire.KindReset:
+		var f wire.Reset
+		if err := f.Parse(body); err != nil {
+			return err
+		}
+		if j := s.find(f.Call); j != nil {
+			j.abandon(Gone)
+		}
+	case wire.KindChunk:
+		var f wire.Chunk
+		if err := f.Parse(body); err != nil {
+			return err
+		}
+		if j := s.find(f.Call); j != nil {
+			j.query.piece(j, &f)
+		}
+	case wire.KindBeat:
+		var f wire.Beat
+		if err := f.Parse(body); err != nil {
+			return err
+		}
+		s.heardBeat(&f)
+	default:
+		s.srv.drops.add(dropMisplaced, "client", s.client, "frame", k)
+	}
+	return nil
+}
+
+// heardBeat takes the client's credits and tells it of calls that have ended
+// here, which it missed.
+func (s *session) heardBeat(f *wire.Beat) {
+	if f.From != s.client {
+		s.srv.drops.add(dropStranger, "client", s.client, "from", f.From)
+		return
+	}
+	s.grant(f.Peer)
+	for _, bc := range f.Calls {
+		if j := s.find(bc.Call); j != nil {
+			if bc.Number > 0 {
+				j.out.grant(bc.Number)
+			}
+			continue
+		}
+		s.mu.Lock()
+		s.resets = append(s.resets, bc.Call)
+		s.mu.Unlock()
+		s.srv.out.add(s)
+	}
+	if f.Full && len(f.Calls) > 0 {
+		s.beat(true)
+	}
+}

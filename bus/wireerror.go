@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package bus
+
+import (
+	"errors"
+
+	"github.com/durabus/durabus/internal/wire"
+)
+
+// toWire turns an error of a call into its form on the wire.
+func toWire(err error) *wire.Error {
+	if ee, ok := errors.AsType[*ElementError](err); ok {
+		return &wire.Error{Code: string(Inconvertible), Message: ee.Err.Error(), MayHaveRun: true}
+	}
+	e, ok := errors.AsType[*Error](err)
+	if !ok {
+		return &wire.Error{Code: string(Failed), Message: err.Error(), MayHaveRun: true}
+	}
+	return &wire.Error{
+		Code: string(e.Code), Message: e.Message, MayHaveRun: e.MayHaveRun,
+		Instance: e.Instance, CallID: e.CallID, Type: e.typ, Detail: e.detail,
+	}
+}
+
+// fromWire is its inverse, at the caller of d.
+func fromWire(w *wire.Error, d Description) *Error {
+	e := &Error{
+		Code: knownCode(w.Code), RPC: d, Message: w.Message, MayHaveRun: w.MayHaveRun,
+		Instance: w.Instance, CallID: w.CallID, typ: w.Type,
+	}
+	if len(w.Detail) > 0 {
+		e.detail = append([]byte(nil), w.Detail...) // not the whole message
+	}
+	if w.Code != string(e.Code) {
+		e.Message = w.Code + ": " + e.Message // of a newer responder
+	}
+	return e
+}
