@@ -29,9 +29,11 @@ type answer struct {
 // A knownMenu is what is known of who serves one name.
 type knownMenu struct {
 	versions []int // ascending, of all instances
+	err      error
 	at       time.Duration
-	stale    bool // something happened since: ask before answering
-	asking   bool // somebody is asking in the background
+	known    bool          // the fields above are
+	stale    bool          // something happened since: ask before answering
+	asking   chan struct{} // closed when the question under way is answered; nil
 }
 
 // ask publishes a question and returns the answers until they have gone quiet;
@@ -134,65 +136,80 @@ func (b *mailbox) served(ctx context.Context, name, instance string) ([]int, err
 		answers = slices.DeleteFunc(answers, func(a answer) bool { return a.instance != instance })
 		return union(answers), err
 	}
-	b.mu.Lock()
-	m := b.menus[name]
-	if m != nil && !m.stale {
-		if b.now()-m.at > menuFresh && !m.asking && !b.closed {
-			m.asking = true
-			b.wg.Go(func() { b.refresh(name, m) })
+	for {
+		m, wait, err := b.known(name)
+		if err != nil {
+			return nil, err
 		}
-		versions := m.versions
-		b.mu.Unlock()
-		return versions, nil
+		if wait == nil {
+			return m.versions, nil
+		}
+		select {
+		case <-wait:
+		case <-ctx.Done():
+			return nil, notSent(contextError(ctx, Description{Name: name}))
+		}
+		if m, changed := b.answer(name); !changed {
+			return m.versions, m.err
+		}
 	}
-	b.mu.Unlock()
-	versions, err := b.askAll(ctx, name)
-	if err != nil {
-		return nil, err
-	}
-	return versions, nil
 }
 
-// askAll asks all who serve name, and remembers what they say if anybody does.
-func (b *mailbox) askAll(ctx context.Context, name string) ([]int, error) {
-	answers, err := b.ask(ctx, wire.MenuAllSubject(name), name, false)
-	if err != nil {
-		return nil, err
-	}
-	versions := union(answers)
+// answer returns what the last question brought, and whether something has
+// changed since it was asked.
+func (b *mailbox) answer(name string) (m knownMenu, changed bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if len(versions) == 0 {
-		delete(b.menus, name)
-		return nil, nil
-	}
-	b.menus[name] = &knownMenu{versions: versions, at: b.now()}
-	return versions, nil
+	return *b.menus[name], b.menus[name].stale
 }
 
-func (b *mailbox) refresh(name string, m *knownMenu) {
+// known returns what is known of name, or a channel that is closed when the
+// question that it asked is answered.
+func (b *mailbox) known(name string) (_ knownMenu, wait <-chan struct{}, _ error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.closed {
+		return knownMenu{}, nil, b.unusable(errClosed, Description{Name: name})
+	}
+	m := b.menus[name]
+	if m == nil {
+		m = new(knownMenu)
+		b.menus[name] = m
+	}
+	fresh := m.known && !m.stale
+	if m.asking == nil && (!fresh || b.now()-m.at > menuFresh) {
+		m.asking, m.stale = make(chan struct{}), false
+		b.wg.Go(func() { b.askAll(name, m) })
+	}
+	if fresh {
+		return *m, nil, nil
+	}
+	return knownMenu{}, m.asking, nil
+}
+
+// askAll asks all who serve name, once for all who want to know.
+func (b *mailbox) askAll(name string, m *knownMenu) {
 	ctx, cancel := context.WithTimeout(context.Background(), 2*firstWait)
 	defer cancel()
-	_, _ = b.askAll(ctx, name) // where it fails the next caller asks
+	answers, err := b.ask(ctx, wire.MenuAllSubject(name), name, false)
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	m.asking = false
+	m.versions, m.err, m.at = union(answers), err, b.now()
+	m.known = err == nil && len(m.versions) > 0 // else the next caller asks
+	close(m.asking)
+	m.asking = nil
 }
 
-// doubtMenus makes the next question about each name wait for the fleet.
-func (b *mailbox) doubtMenus() {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	for _, m := range b.menus {
-		m.stale = true
-	}
-}
-
-// forget makes the next question about name go to the fleet.
+// forget makes the next question about name, or about any name if it is empty,
+// go to the fleet.
 func (b *mailbox) forget(name string) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	delete(b.menus, name)
+	for n, m := range b.menus {
+		if name == "" || n == name {
+			m.stale = true
+		}
+	}
 }
 
 // instances asks all who serve the RPC that everybody serves.

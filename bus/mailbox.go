@@ -43,8 +43,9 @@ type mailbox struct {
 
 	mu     sync.Mutex // guards the fields below
 	sub    transport.Subscription
-	stop   func() // of the connection's events
-	again  chan struct{}
+	stop   func()        // of the connection's events
+	again  chan struct{} // closed when the connection is back; nil while it is there
+	gen    uint64        // the connection's generation when it was looked at last
 	closed bool
 	denied error // why the inbox cannot receive
 	calls  map[uint64]*inCall
@@ -90,10 +91,11 @@ func (b *mailbox) open() error {
 	if err != nil {
 		return err
 	}
-	b.sub = sub
+	b.sub, b.gen = sub, b.conn.Generation()
 	b.stop = b.conn.Notify(b.event)
 	if !b.conn.Connected() {
 		b.again = make(chan struct{})
+		b.startTick()
 	}
 	b.wg.Go(func() { b.out.run(b.quit) })
 	return nil
@@ -132,6 +134,7 @@ func (b *mailbox) disconnected(d Description, mayHaveRun bool) *Error {
 	if b.again == nil { // the event is on its way
 		b.again = make(chan struct{})
 	}
+	b.startTick()
 	e.Again = b.again
 	return e
 }
@@ -167,9 +170,11 @@ func (b *mailbox) event(ev transport.Event) {
 func (b *mailbox) lostConnection(ev transport.Event) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if ev.Kind == transport.Disconnected && b.conn.Connected() {
-		return // already back
-	}
+	b.lost(ev)
+}
+
+// lost is lostConnection with b.mu held.
+func (b *mailbox) lost(ev transport.Event) {
 	for _, c := range b.calls {
 		e := b.disconnected(c.desc, true)
 		if ev.Kind == transport.Closed {
@@ -187,6 +192,12 @@ func (b *mailbox) lostConnection(ev transport.Event) {
 func (b *mailbox) reconnected() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	b.back()
+}
+
+// back is reconnected with b.mu held.
+func (b *mailbox) back() {
+	b.gen = b.conn.Generation()
 	if b.again != nil {
 		close(b.again)
 		b.again = nil
@@ -210,6 +221,14 @@ func (b *mailbox) wasDenied(ev transport.Event) {
 			c.fail(&Error{Code: Denied, RPC: c.desc, Err: ev.Err, MayHaveRun: true, Message: b.denied.Error()})
 		}
 		return
+	}
+	for _, p := range b.peers {
+		if p.writesTo(ev.Subject) {
+			for _, c := range p.all() {
+				c.fail(&Error{Code: Denied, RPC: c.desc, Err: ev.Err, MayHaveRun: true,
+					Message: "no permission to publish to " + ev.Subject + ", where the responder is told what the caller has read"})
+			}
+		}
 	}
 	for _, c := range b.calls {
 		if c.subject == ev.Subject {
@@ -248,6 +267,7 @@ func (b *mailbox) startTick() {
 func (b *mailbox) ticked(now time.Duration, late bool) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	b.look()
 	for _, c := range b.calls {
 		c.ticked(now, late)
 	}
@@ -262,8 +282,23 @@ func (b *mailbox) ticked(now time.Duration, late bool) bool {
 			b.remove(p)
 		}
 	}
-	b.tick = len(b.calls)+len(b.peers) > 0
+	b.tick = len(b.calls)+len(b.peers) > 0 || b.again != nil
 	return b.tick
+}
+
+// look notices changes of the connection that nobody told of: a first connection
+// that came late is no event, and a callback may have been replaced. b.mu is
+// held.
+func (b *mailbox) look() {
+	if !b.conn.Connected() {
+		return
+	}
+	if gen := b.conn.Generation(); gen != b.gen {
+		b.lost(transport.Event{Kind: transport.Disconnected})
+		b.back()
+	} else if b.again != nil {
+		b.back()
+	}
 }
 
 // gone ends all that p was to answer. b.mu is held.

@@ -84,6 +84,13 @@ func (p *peer) address(reply string, number uint64) {
 	}
 }
 
+// writesTo reports whether subject is where p is written to.
+func (p *peer) writesTo(subject string) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.ctl == subject
+}
+
 // add counts c as one of p's calls. The mailbox and c are locked.
 func (p *peer) add(c *inCall) {
 	p.mu.Lock()

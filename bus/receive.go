@@ -93,7 +93,7 @@ func (b *mailbox) frame(k wire.Kind, body []byte, reply string, number uint64, t
 		}
 		if c := b.find(f.Call); c != nil {
 			if f.Error != nil && f.Error.Code == string(Draining) {
-				b.doubtMenus() // before the caller looks for somebody else
+				b.forget("") // before the caller looks for somebody else
 			}
 			c.receiveEnd(f)
 		}

@@ -74,6 +74,7 @@ type Server struct {
 	leaving  bool
 	closed   bool
 	ticking  bool
+	gen      uint64 // the connection's generation when it was looked at last
 }
 
 // An endpoint is one RPC that the server serves.
@@ -163,6 +164,7 @@ const queueGroup = "q"
 func (s *Server) subscribe() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.gen = s.conn.Generation()
 	s.stop = s.conn.Notify(s.event)
 	s.loops.Go(func() { s.out.run(s.quit) })
 	_, before := s.conn.LastRefusal()
@@ -356,9 +358,7 @@ func (s *Server) event(ev transport.Event) {
 			}
 		}
 	case transport.Reconnected:
-		for _, sess := range s.allSessions() {
-			sess.reconnected(s.now())
-		}
+		s.look()
 	case transport.Denied:
 		s.drops.add(dropSend, "error", ev.Err)
 	case transport.Dropped:
@@ -388,7 +388,24 @@ func (s *Server) startTick() {
 	})
 }
 
+// look notices that the connection was made again, from its event or, where that
+// was not told, at a tick.
+func (s *Server) look() {
+	gen := s.conn.Generation()
+	s.mu.Lock()
+	changed := gen != s.gen
+	s.gen = gen
+	s.mu.Unlock()
+	if !changed {
+		return
+	}
+	for _, sess := range s.allSessions() {
+		sess.reconnected(s.now())
+	}
+}
+
 func (s *Server) ticked() bool {
+	s.look()
 	now := s.now()
 	for _, sess := range s.allSessions() {
 		switch sess.ticked(now) {

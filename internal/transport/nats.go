@@ -187,6 +187,9 @@ func (c *NATS) MaxPayload() int { return int(c.nc.MaxPayload()) }
 // Connected implements [Conn].
 func (c *NATS) Connected() bool { return c.nc.IsConnected() }
 
+// Generation implements [Conn].
+func (c *NATS) Generation() uint64 { return c.nc.Stats().Reconnects }
+
 // LastRefusal implements [Conn].
 func (c *NATS) LastRefusal() (subject string, _ error) {
 	err := c.nc.LastError()

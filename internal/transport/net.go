@@ -46,7 +46,8 @@ func (n *Net) Dial() *SimConn {
 type SimConn struct {
 	net       *Net
 	up        bool
-	frozen    bool // half open: neither side's messages pass, nobody is told
+	times     uint64 // that it came up again
+	frozen    bool   // half open: neither side's messages pass, nobody is told
 	subs      []*simSub
 	listeners map[int]func(Event)
 	next      int
@@ -75,6 +76,9 @@ func (c *SimConn) set(up bool) {
 	c.net.mu.Lock()
 	changed := c.up != up
 	c.up = up
+	if changed && up {
+		c.times++
+	}
 	fs := make([]func(Event), 0, len(c.listeners))
 	for i := range c.next {
 		if f := c.listeners[i]; f != nil {
@@ -269,6 +273,13 @@ func (c *SimConn) Connected() bool {
 	c.net.mu.Lock()
 	defer c.net.mu.Unlock()
 	return c.up
+}
+
+// Generation implements [Conn].
+func (c *SimConn) Generation() uint64 {
+	c.net.mu.Lock()
+	defer c.net.mu.Unlock()
+	return c.times
 }
 
 // Notify implements [Conn].

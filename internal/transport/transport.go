@@ -51,6 +51,10 @@ type Conn interface {
 
 	Connected() bool
 
+	// Generation counts the times that the connection was made again, for those
+	// who must not depend on hearing of each event.
+	Generation() uint64
+
 	// Notify calls f for each event from now until stop is called. f must not wait.
 	Notify(f func(Event)) (stop func())
 

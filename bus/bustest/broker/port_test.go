@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package broker
+
+import (
+	"errors"
+	"net"
+	"testing"
+)
+
+func TestAPortIsTakenOnceUntilItIsReleased(t *testing.T) {
+	t.Parallel()
+	taken := map[int]bool{}
+	for range 200 {
+		p, err := takePort()
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer p.release()
+		if taken[p.number] {
+			t.Fatalf("port %d was taken twice", p.number)
+		}
+		taken[p.number] = true
+	}
+}
+
+func TestTheOwnerOfAPortKeepsItWhileItsBrokerIsDown(t *testing.T) {
+	t.Parallel()
+	srv := Run(t, Options{})
+	srv.Kill()
+	if l, err := listen(srv.port.number + ports); err == nil {
+		_ = l.Close()
+		t.Fatal("another process could take the port")
+	}
+	srv.Close()
+	if _, err := srv.port.owner.Accept(); !errors.Is(err, net.ErrClosed) {
+		t.Fatalf("the port was not released: %v", err)
+	}
+}
