@@ -1,0 +1,50 @@
+# SPDX-License-Identifier: Apache-2.0
+
+TOOL     := go tool -modfile=internal/tools/go.mod
+FUZZTIME ?= 30s
+COUNT    ?= 10
+BENCH    ?= .
+BASE     ?= main
+
+.PHONY: help check test race fuzz bench bench-compare integration lint generate demo
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+check: ## all that .ci/run checks
+	.ci/run
+
+test: ## run all tests
+	go test ./...
+
+race: ## run all tests under the race detector
+	go test -race ./...
+
+integration: ## run the tests on embedded NATS only
+	go test -count=1 ./integration/...
+
+lint: ## vet, staticcheck, format and generated code
+	go vet ./...
+	$(TOOL) staticcheck ./...
+	.ci/format
+	.ci/generated
+
+generate: ## write the generated code anew
+	go generate ./...
+
+fuzz: ## run every fuzz target for FUZZTIME (30s)
+	@grep -rn --include='*_test.go' -E '^func Fuzz[A-Za-z0-9_]*' . | \
+	sed -E 's|/[^/]*_test.go:[0-9]+:func (Fuzz[A-Za-z0-9_]*).*| \1|' | \
+	while read -r folder target; do \
+		echo "== $$folder $$target"; \
+		go test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) "$$folder" || exit 1; \
+	done
+
+bench: ## run the benchmarks that match BENCH
+	.ci/bench '$(BENCH)' 1
+
+bench-compare: ## compare the benchmarks of BASE (main) with the work tree, COUNT (10) runs each
+	.ci/bench-compare '$(BASE)' '$(BENCH)' $(COUNT)
+
+demo: ## five acts on this machine's own processes
+	go run ./cmd/durabus demo
