@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package streamrpc
+
+import (
+	"context"
+	"iter"
+	"sync/atomic"
+
+	"github.com/durabus/durabus/bus"
+)
+
+// Client returns a Func that sends its queries through c. The context that a
+// call passes on ends with its stream, however that ends: an error here, the end
+// of the loop, a break out of it, or the end of the caller's own context.
+func (r RPC[Q, S, U]) Client(c bus.Caller) Func[Q, S, U] {
+	codecs := r.codecs()
+	call := bus.Call{
+		Description: r.Description, ContentType: codecs.contentType(),
+		Idempotent: r.Idempotent, Window: r.Window,
+	}
+	return func(ctx context.Context, query Q) (first S, _ iter.Seq2[U, error], err error) {
+		ctx, cancel := context.WithCancel(ctx)
+		open := false
+		defer func() {
+			if !open {
+				cancel()
+			}
+		}()
+		call := call
+		if call.Query, err = codecs.query.Append(nil, &query); err != nil {
+			return first, nil, bus.QueryNotEncoded(r.Description, err)
+		}
+		reply, err := bus.Do(ctx, c, call)
+		if err != nil {
+			return first, nil, bus.DecodeError(r.Errors, err)
+		}
+		if r.hasFirst() {
+			if first, err = codecs.first.Decode(reply.First); err != nil {
+				return first, nil, bus.AnswerNotDecoded(reply.Info, "the state", err)
+			}
+		}
+		open = true
+		return first, SingleUse(r.Description, func(yield func(U, error) bool) {
+			defer cancel()
+			r.receive(reply, codecs.update, yield)
+		}), nil
+	}
+}
+
+// receive decodes the updates of reply until they end or yield has enough.
+func (r RPC[Q, S, U]) receive(reply bus.Reply, codec bus.TypedCodec[U], yield func(U, error) bool) {
+	if reply.Updates == nil {
+		return
+	}
+	for e, err := range reply.Updates {
+		var u U
+		var data []byte
+		if err == nil {
+			data, err = e.Bytes()
+		}
+		if err != nil {
+			err = bus.DecodeError(r.Errors, err)
+		} else if u, err = codec.Decode(data); err != nil {
+			err = bus.AnswerNotDecoded(reply.Info, "an update", err)
+		}
+		if !yield(u, err) || bus.EndsStream(err) {
+			return
+		}
+	}
+}
+
+// SingleUse returns updates that can be looped over once. A second loop would
+// wait for what the first has taken; it gets an error instead.
+func SingleUse[U any](d bus.Description, updates iter.Seq2[U, error]) iter.Seq2[U, error] {
+	var used atomic.Bool
+	return func(yield func(U, error) bool) {
+		if used.Swap(true) {
+			var none U
+			yield(none, &bus.Error{
+				Code: bus.Invalid, RPC: d,
+				Message: "these updates were looped over before; open the stream again",
+			})
+			return
+		}
+		updates(yield)
+	}
+}

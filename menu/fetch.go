@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package menu
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+
+	"github.com/durabus/durabus/bus"
+)
+
+// A fleet is a caller that can ask each of its responders by itself, as a
+// bus.Client does.
+type fleet interface {
+	Instances(ctx context.Context) ([]string, error)
+	At(instance string) bus.Caller
+}
+
+// concurrent is how many responders are asked at a time.
+const concurrent = 16
+
+// Fetch asks every responder that c reaches for its menu, at the same time, and
+// returns the union; a caller that is no bus.Client, such as bus.Local, counts as
+// one responder. One that left meanwhile is passed over. If another does not
+// answer the error names it, and the menu is what the rest serve. As it makes
+// several calls, ctx must not be one of [bus.WithInfo].
+func Fetch(ctx context.Context, c bus.Caller) (Menu, error) {
+	f, ok := c.(fleet)
+	if !ok {
+		return ask(ctx, c)
+	}
+	instances, err := f.Instances(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if len(instances) == 0 {
+		return nil, &bus.Error{Code: bus.NoResponder, RPC: bus.MenuDescription, Message: "no responder is known"}
+	}
+	return fetchAll(ctx, f, instances)
+}
+
+func fetchAll(ctx context.Context, f fleet, instances []string) (Menu, error) {
+	menus, errs := make([]Menu, len(instances)), make([]error, len(instances))
+	turns := make(chan struct{}, concurrent)
+	var asking sync.WaitGroup
+	for i, instance := range instances {
+		turns <- struct{}{}
+		asking.Go(func() {
+			defer func() { <-turns }()
+			menus[i], errs[i] = ask(ctx, f.At(instance))
+			if left(errs[i]) {
+				errs[i] = nil
+			} else if errs[i] != nil {
+				errs[i] = fmt.Errorf("instance %s: %w", instance, errs[i])
+			}
+		})
+	}
+	asking.Wait()
+	return merge(menus...), errors.Join(errs...)
+}
+
+// left reports whether err says that the responder is not there any more.
+func left(err error) bool {
+	return errors.Is(err, bus.NoResponder) || errors.Is(err, bus.Gone) || errors.Is(err, bus.Draining)
+}
+
+// ask returns the menu of one responder.
+func ask(ctx context.Context, c bus.Caller) (Menu, error) {
+	reply, err := bus.Do(ctx, c, bus.Call{Description: bus.MenuDescription, ContentType: bus.ContentTypeJSON, Idempotent: true})
+	if err != nil {
+		return nil, err
+	}
+	m, err := parse(reply.Instance, reply.First)
+	if err != nil {
+		return nil, bus.AnswerNotDecoded(reply.Info, "the menu", err)
+	}
+	return merge(m), nil
+}

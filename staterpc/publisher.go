@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package staterpc
+
+import (
+	"context"
+	"fmt"
+	"iter"
+	"sync"
+
+	"github.com/durabus/durabus/bus"
+	"github.com/durabus/durabus/internal/streamrpc"
+)
+
+// ErrLagged ends the updates of a watcher that fell too far behind; it is a
+// [bus.Lost], and that is what callers in other processes see. Opening again
+// brings a fresh state.
+var ErrLagged = fmt.Errorf("staterpc: the watcher fell behind by more than its backlog; open again for a fresh state: %w", bus.Lost)
+
+// A Publisher holds a state and tells every watcher about every update to it. It
+// has no goroutine of its own and may be used by several.
+type Publisher[S, U any] struct {
+	apply   func(S, U) S
+	backlog int
+
+	mu       sync.Mutex // guards the fields below; held while apply runs
+	state    S
+	watchers map[*Writer[U]]struct{}
+}
+
+// NewPublisher returns a publisher of state. Apply returns the state after an
+// update; it must leave the one it is given as it is, which watchers may be
+// reading, and must not use the Publisher. A watcher may be backlog updates
+// behind, at least one, before it is cut off.
+func NewPublisher[S, U any](state S, apply func(S, U) S, backlog int) *Publisher[S, U] {
+	return &Publisher[S, U]{apply: apply, backlog: backlog, state: state, watchers: map[*Writer[U]]struct{}{}}
+}
+
+// Publish applies u and passes it on to the watchers, without waiting for them.
+// One that has no room gets what it has not read yet, and then [ErrLagged].
+func (p *Publisher[S, U]) Publish(u U) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.state = p.apply(p.state, u)
+	for w := range p.watchers {
+		if !w.Offer(u) {
+			w.Close(ErrLagged)
+			delete(p.watchers, w)
+		}
+	}
+}
+
+// Watch returns the state and every update after it, until ctx is done or the
+// watcher lags. The state is shared with other watchers and must not be changed.
+func (p *Publisher[S, U]) Watch(ctx context.Context) (S, iter.Seq2[U, error], error) {
+	if ctx.Err() != nil {
+		var none S
+		return none, nil, context.Cause(ctx)
+	}
+	w := streamrpc.NewWriter[U](ctx, p.backlog)
+	state := p.join(w)
+	stop := context.AfterFunc(ctx, func() { p.leave(w) }) // also for updates that are never looped over
+	updates := w.Updates()
+	return state, func(yield func(U, error) bool) {
+		defer p.leave(w)
+		defer stop()
+		updates(yield)
+	}, nil
+}
+
+// join returns the state before the first update that w gets.
+func (p *Publisher[S, U]) join(w *Writer[U]) S {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.watchers[w] = struct{}{}
+	return p.state
+}
+
+func (p *Publisher[S, U]) leave(w *Writer[U]) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	delete(p.watchers, w)
+}

@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package versioned
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	"github.com/durabus/durabus/bus"
+)
+
+// Pick returns the version that a call through c would use now.
+func (f Family[F]) Pick(ctx context.Context, c bus.Caller) (bus.Description, error) {
+	i, err := f.pick(ctx, c, -1)
+	if err != nil {
+		return bus.Description{}, err
+	}
+	return f.members[i].Description, nil
+}
+
+// pick returns the first member after one that can be called and is served.
+func (f Family[F]) pick(ctx context.Context, c bus.Caller, after int) (int, error) {
+	if f.err != nil {
+		return 0, f.err
+	}
+	d := bus.Description{Name: f.Name()}
+	if c == nil {
+		return 0, &bus.Error{Code: bus.Invalid, RPC: d, Message: "nil Caller"}
+	}
+	served, err := c.Served(ctx, d.Name)
+	if err != nil {
+		return 0, err
+	}
+	for i := after + 1; i < len(f.members); i++ {
+		if m := &f.members[i]; m.Client != nil && slices.Contains(served, m.Version) {
+			return i, nil
+		}
+	}
+	if len(served) == 0 {
+		return 0, &bus.Error{Code: bus.NoResponder, RPC: d, Message: "nobody serves this name"}
+	}
+	return 0, &bus.Error{Code: bus.Unserved, RPC: d, Message: fmt.Sprintf("served: %v; called here: %v", served, callable(f.members))}
+}
+
+// Choose returns the version that callers of caller use with responders of
+// callee alone, for the tests of a protocol library.
+func Choose[F, G any](caller bus.Definition[F], callee bus.Definition[G]) (bus.Description, error) {
+	if caller == nil || callee == nil {
+		return bus.Description{}, &bus.Error{Code: bus.Invalid, Message: "nil definition"}
+	}
+	for _, d := range []any{caller, callee} {
+		if part, ok := d.(interface{ valid() error }); ok && part.valid() != nil {
+			return bus.Description{}, part.valid()
+		}
+	}
+	calls, answers := caller.Members(), callee.Members()
+	rpc := bus.Description{}
+	for _, m := range calls {
+		rpc.Name = m.Name
+		for _, o := range answers {
+			if m.Client != nil && o.Handler != nil && m.Description == o.Description {
+				return m.Description, nil
+			}
+		}
+	}
+	return bus.Description{}, &bus.Error{
+		Code: bus.Unserved, RPC: rpc,
+		Message: fmt.Sprintf("served: %v; called: %v", answerable(answers), callable(calls)),
+	}
+}
+
+func callable[F any](members []bus.Member[F]) (vs []int) {
+	for _, m := range members {
+		if m.Client != nil {
+			vs = append(vs, m.Version)
+		}
+	}
+	return vs
+}
+
+func answerable[F any](members []bus.Member[F]) (vs []int) {
+	for _, m := range members {
+		if m.Handler != nil {
+			vs = append(vs, m.Version)
+		}
+	}
+	return vs
+}
