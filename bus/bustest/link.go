@@ -116,7 +116,6 @@ func (l *Link) Call(ctx context.Context, c bus.Call) (bus.Reply, error) {
 		cancel(nil)
 	}
 	r, err := callee.Call(ctx, c)
-	r.RPC = c.Description
 	if during.Err() != nil {
 		release()
 		return bus.Reply{Info: r.Info}, l.broken(during, r.Info)

@@ -150,9 +150,9 @@ func TestWhileTheLinkIsCutNoHandlerRuns(t *testing.T) {
 		return bus.Reply{}, nil
 	}})
 	link.Cut()
-	link.Cut()
 	_, err := call(t, link, greet)
 	e := wantError(t, err, bus.Disconnected, false)
+	link.Cut() // again, which is nothing new
 	_, err = link.Served(t.Context(), greet.Name)
 	wantError(t, err, bus.Disconnected, false)
 	if isClosed(e.Again) {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"net"
 	"testing"
+	"time"
 )
 
 func TestAPortIsTakenOnceUntilItIsReleased(t *testing.T) {
@@ -33,7 +34,23 @@ func TestTheOwnerOfAPortKeepsItWhileItsBrokerIsDown(t *testing.T) {
 		t.Fatal("another process could take the port")
 	}
 	srv.Close()
-	if _, err := srv.port.owner.Accept(); !errors.Is(err, net.ErrClosed) {
-		t.Fatalf("the port was not released: %v", err)
+	if !srv.port.released() {
+		t.Fatal("the port was not released")
 	}
+}
+
+func TestACloseReleasesThePortsOfAllNodes(t *testing.T) {
+	t.Parallel()
+	c := RunCluster(t, Options{})
+	c.Close()
+	for _, s := range c.nodes {
+		if !s.port.released() || !s.node.port.released() {
+			t.Fatalf("%s keeps a port", s.node.name)
+		}
+	}
+}
+
+func (p port) released() bool {
+	err := p.owner.(*net.TCPListener).SetDeadline(time.Now())
+	return errors.Is(err, net.ErrClosed)
 }
