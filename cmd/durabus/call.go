@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"context"
+	"flag"
+	"fmt"
+
+	"github.com/durabus/durabus/bus"
+)
+
+// runCall makes one call with a query in JSON and prints the answer.
+func runCall(ctx context.Context, t *tool, args []string) error {
+	var fs flag.FlagSet
+	var to target
+	to.register(&fs)
+	if err := t.parse(&fs, args, 1, 2); err != nil {
+		return err
+	}
+	r, err := parseRequest(fs.Args())
+	if err != nil {
+		return err
+	}
+	s, err := to.connect()
+	if err != nil {
+		return err
+	}
+	defer s.close()
+	ctx, cancel := s.withTimeout(ctx)
+	defer cancel()
+
+	done := t.waiting("calling " + fs.Arg(0))
+	answer, err := s.call(ctx, r)
+	done()
+	if err != nil {
+		return err
+	}
+	if answer != nil {
+		fmt.Fprintf(t.out, "%s\n", answer)
+	}
+	return nil
+}
+
+// call returns the answer, which is nil for a one-way RPC.
+func (s *session) call(ctx context.Context, r request) ([]byte, error) {
+	m, err := s.fetchMenu(ctx)
+	if err != nil {
+		return nil, err
+	}
+	d, err := find(m, r)
+	if err != nil {
+		return nil, err
+	}
+	if d.Kind.Streams() {
+		return nil, failed(exitUsage, "%v is a %v RPC: follow it with 'durabus watch %[1]v'", d, d.Kind)
+	}
+	reply, err := bus.Do(ctx, s.client, bus.Call{Description: d, Query: r.query, ContentType: bus.ContentTypeJSON})
+	return reply.First, explain(err)
+}

@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"os"
+	"time"
+
+	"github.com/durabus/durabus/bus"
+	"github.com/nats-io/nats.go"
+)
+
+const defaultServer = "nats://127.0.0.1:4222"
+
+// A target is where the commands that call something look for it.
+type target struct {
+	server  string
+	prefix  string
+	timeout time.Duration
+}
+
+func (t *target) register(fs *flag.FlagSet) {
+	server := os.Getenv("NATS_URL")
+	if server == "" {
+		server = defaultServer
+	}
+	fs.StringVar(&t.server, "server", server, "`URL` of the NATS server; by default that of NATS_URL")
+	fs.StringVar(&t.prefix, "prefix", "", "`prefix` of the subjects, as the responders have it")
+	fs.DurationVar(&t.timeout, "timeout", 5*time.Second, "how long to wait for answers")
+}
+
+// A session is a connection and a client on it.
+type session struct {
+	*target
+	nc     *nats.Conn
+	client *bus.Client
+}
+
+// connect tries once: a newcomer without a broker is to hear so.
+func (t *target) connect() (*session, error) {
+	nc, err := bus.Connect(t.server, nats.RetryOnFailedConnect(false), nats.Name("durabus tool"))
+	switch {
+	case errors.Is(err, nats.ErrAuthorization):
+		return nil, failed(exitNoBroker, "the broker at %s does not let us in: %v; give user and password in the URL: -server nats://user:password@host", t.server, err)
+	case err != nil:
+		return nil, failed(exitNoBroker, "no broker at %s: %v; start one with 'durabus broker', or name yours with -server URL or NATS_URL", t.server, err)
+	}
+	return &session{t, nc, bus.NewClient(nc, bus.ClientOptions{Prefix: t.prefix})}, nil
+}
+
+func (s *session) close() {
+	_ = s.client.Close()
+	s.nc.Close()
+}
+
+func (s *session) withTimeout(ctx context.Context) (context.Context, context.CancelFunc) {
+	return context.WithTimeout(ctx, s.timeout)
+}
