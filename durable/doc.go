@@ -20,7 +20,7 @@
 // Order. Events come in the order of this table and no other:
 //
 //	at first            Attempting
-//	Attempting          Connected, FailedToConnect, Rejected, or Resumed of a stream that was Lost
+//	Attempting          Connected, FailedToConnect, Rejected, or Resumed (see [Policy.Resume])
 //	Connected           Snapshot (of a State), at once
 //	Snapshot, Update    Update or Lost (of a Pipe, Connected too)
 //	Resumed             Update or Lost

@@ -177,7 +177,7 @@ func TestLeavingAtAnyEventReleasesTheStream(t *testing.T) {
 	for n := 1; n <= 15; n++ {
 		synctest.Test(t, func(t *testing.T) {
 			s := &script{openings: openings}
-			first(t, n, s.Func, durable.Policy{})
+			first(t, n, s.Func, durable.Policy{Resume: true})
 			if s.open() != 0 {
 				t.Errorf("after %d events %d streams are open", n, s.open())
 			}

@@ -98,6 +98,8 @@ func (r *run[S, U]) stream(updates iter.Seq2[U, error]) (end ending, more bool) 
 				return r.notResumed(err), true
 			case !ok:
 				return r.lost(err), true
+			case b.Err != nil && !r.backoff.policy.Resume:
+				return r.lost(b.Err), true
 			case !r.interrupted(b, broken):
 				return end, false
 			}

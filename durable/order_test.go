@@ -97,7 +97,7 @@ func (c *chaos) check(t *testing.T, seed uint64) {
 	connected := 0 // the call that did
 	var got []int
 	leave := 1 + c.IntN(400)
-	for ev := range durable.State(ctx, c.Func, "", durable.Policy{}) {
+	for ev := range durable.State(ctx, c.Func, "", durable.Policy{Resume: true}) {
 		if !slices.Contains(follows[last], ev.Kind) {
 			t.Fatalf("seed %d: %v after %v", seed, ev.Kind, last)
 		}

@@ -30,6 +30,11 @@ type Policy struct {
 	// wait longer. Default 50 ms.
 	Spread time.Duration
 
+	// Resume takes an interrupted stream up again where nothing of it was lost, so
+	// that Lost may be followed by Resumed. Without it every interruption is the
+	// end of the stream, and its place is taken by a fresh one.
+	Resume bool
+
 	// Final reports that an error will not go away, so that the events end after
 	// the one that holds it. It is asked about the Err of Lost, FailedToConnect
 	// and Rejected. Nil means that no error is final.

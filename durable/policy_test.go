@@ -228,7 +228,7 @@ func TestAStreamThatComesAndGoesDoesNotSpin(t *testing.T) {
 				ctx, cancel := context.WithTimeout(t.Context(), 10*time.Minute)
 				defer cancel()
 				s := &script{openings: []opening{tt.opening()}}
-				for range durable.State(ctx, s.Func, "", durable.Policy{}) {
+				for range durable.State(ctx, s.Func, "", durable.Policy{Resume: true}) {
 				}
 				// Waits of 5 s in the mean make 120; the first seven are shorter.
 				if n := len(s.at); n > 300 {

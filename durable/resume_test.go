@@ -18,9 +18,14 @@ var (
 	resumed = pair{0, &bus.Break{Info: &bus.Info{Instance: "b"}}}
 )
 
+func resuming(p durable.Policy) durable.Policy {
+	p.Resume = true
+	return p
+}
+
 func TestAStreamThatIsTakenUpIsResumed(t *testing.T) {
 	s := &script{openings: []opening{{updates: []pair{{1, nil}, broke, resumed, {2, nil}}, end: bus.Gone}}}
-	want(t, first(t, 9, s.Func, durable.Policy{}),
+	want(t, first(t, 9, s.Func, durable.Policy{Resume: true}),
 		"Attempting", "Connected", "Snapshot 1", "Update 1",
 		"Lost(durabus: gone)", "Attempting", "Resumed", "Update 2",
 		"Lost(durabus: gone)")
@@ -32,7 +37,7 @@ func TestResumedSaysByWhom(t *testing.T) {
 		want string
 	}{{resumed, "b"}, {pair{0, &bus.Break{}}, ""}} {
 		s := &script{openings: []opening{{updates: []pair{broke, tt.pair}}}}
-		for ev := range durable.State(t.Context(), s.Func, "", durable.Policy{}) {
+		for ev := range durable.State(t.Context(), s.Func, "", durable.Policy{Resume: true}) {
 			if ev.Kind == durable.Resumed {
 				if ev.Info == nil || ev.Info.Instance != tt.want {
 					t.Errorf("got %+v", ev.Info)
@@ -45,7 +50,7 @@ func TestResumedSaysByWhom(t *testing.T) {
 
 func TestEveryAttemptToResumeIsAnEvent(t *testing.T) {
 	s := &script{openings: []opening{{updates: []pair{broke, {0, &bus.Break{Err: bus.NoResponder}}, resumed, {1, nil}}}}}
-	want(t, first(t, 9, s.Func, durable.Policy{}),
+	want(t, first(t, 9, s.Func, durable.Policy{Resume: true}),
 		"Attempting", "Connected", "Snapshot 1",
 		"Lost(durabus: gone)", "Attempting", "FailedToConnect(durabus: no responder)", "Attempting", "Resumed", "Update 1")
 }
@@ -53,7 +58,7 @@ func TestEveryAttemptToResumeIsAnEvent(t *testing.T) {
 func TestWhatCannotBeResumedIsOpenedAnewAtOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &script{openings: []opening{{updates: []pair{broke}, end: &bus.Error{Code: bus.Lost}}, {lasts: time.Hour}}}
-		want(t, first(t, 7, s.Func, steady(time.Hour)),
+		want(t, first(t, 7, s.Func, resuming(steady(time.Hour))),
 			"Attempting", "Connected", "Snapshot 1",
 			"Lost(durabus: gone)", "Attempting", "Connected", "Snapshot 2")
 		if gap := s.gaps()[0]; gap != 0 {
@@ -67,7 +72,7 @@ func TestAStreamThatGivesUpResumingFailedToConnect(t *testing.T) {
 		var ns []int
 		s := &script{openings: []opening{{lasts: 0, updates: []pair{broke}, end: bus.NoResponder}, {updates: []pair{broke}}, {}}}
 		var got []string
-		for ev := range durable.State(t.Context(), s.Func, "", recording(&ns)) {
+		for ev := range durable.State(t.Context(), s.Func, "", resuming(recording(&ns))) {
 			if got = append(got, short(ev)); len(got) == 12 {
 				break
 			}
@@ -80,5 +85,13 @@ func TestAStreamThatGivesUpResumingFailedToConnect(t *testing.T) {
 		if want := []int{2}; !slices.Equal(ns, want) { // the loss, and the attempt to resume
 			t.Errorf("waited for %v, want %v", ns, want)
 		}
+	})
+}
+
+func TestAnInterruptedStreamIsFetchedAnewUnlessResumingWasChosen(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &script{openings: []opening{{updates: []pair{{1, nil}, broke, resumed, {2, nil}}}, {updates: []pair{{3, nil}}}}}
+		want(t, first(t, 8, s.Func, durable.Policy{}),
+			"Attempting", "Connected", "Snapshot 1", "Update 1", "Lost(durabus: gone)", "Attempting", "Connected", "Snapshot 2")
 	})
 }

@@ -16,8 +16,8 @@ import (
 )
 
 // A crew is the processes that the demo starts: this program again, as one of
-// [Parts]. Each of them ends when its standard input does, so that none outlives
-// the demo, however that ends.
+// [Parts]. They end when their standard input does, or within checkTimeout, so
+// that none outlives the demo for long, however that ends.
 type crew struct {
 	program string
 	ctx     context.Context // its end kills every process of the crew

@@ -26,7 +26,7 @@ const (
 )
 
 // Parts are commands for the demo itself: each is one of the processes that it
-// starts. They end, in order, when their standard input does.
+// starts.
 var Parts = map[string]func(ctx context.Context, args []string, out io.Writer) error{
 	partResponder: runResponder,
 	partCheck:     runCheck,
