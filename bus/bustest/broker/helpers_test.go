@@ -56,6 +56,7 @@ func connect(t *testing.T, url string, options ...nats.Option) *client {
 	}
 	closed := make(chan struct{})
 	options = append([]nats.Option{
+		nats.Timeout(patience),
 		nats.MaxReconnects(-1),
 		nats.ReconnectWait(5 * time.Millisecond),
 		nats.ReconnectJitter(0, 0),

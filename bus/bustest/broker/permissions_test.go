@@ -17,7 +17,7 @@ func TestOnlyUsersAreLetInWhereThereAreAny(t *testing.T) {
 	srv := Run(t, Options{Users: []User{{Name: "ann", Password: "secret"}}})
 	connect(t, srv.URL(), nats.UserInfo("ann", "secret"))
 	for _, options := range [][]nats.Option{nil, {nats.UserInfo("ann", "guess")}, {nats.UserInfo("bob", "secret")}} {
-		nc, err := nats.Connect(srv.URL(), options...)
+		nc, err := nats.Connect(srv.URL(), append(options, nats.Timeout(patience))...)
 		if !errors.Is(err, nats.ErrAuthorization) {
 			nc.Close()
 			t.Fatalf("error %v, want %v", err, nats.ErrAuthorization)

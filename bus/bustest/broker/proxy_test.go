@@ -35,7 +35,7 @@ func TestAProxyOutlivesItsBroker(t *testing.T) {
 	got := c.subscribe(t, "news")
 	srv.Kill()
 	receive(t, "disconnect", c.disconnected)
-	if nc, err := nats.Connect(proxy.URL()); err == nil || isTimeout(err) {
+	if nc, err := nats.Connect(proxy.URL(), nats.Timeout(patience)); err == nil || isTimeout(err) {
 		nc.Close()
 		t.Fatalf("connecting to a broker that is down: %v, want an error at once", err)
 	}
