@@ -75,7 +75,7 @@ func lines(m Menu) (ls []string) {
 }
 
 func TestTheMenuOfAFleetIsTheUnionOfItsResponders(t *testing.T) {
-	fleet := cluster{instances: []string{"b", "c", "a", "left"}, at: map[string]bus.Caller{
+	fleet := cluster{instances: []string{"b", "c", "a", "left", "b"}, at: map[string]bus.Caller{
 		"a":    responder("a", prices2, prices1),
 		"b":    responder("b", trades, prices2),
 		"c":    responder("c", bus.Description{Name: "market.prices", Version: 2, Kind: bus.Pipe}),
@@ -179,8 +179,14 @@ func TestDistanceCountsEdits(t *testing.T) {
 		a, b string
 		want int
 	}{
-		{"", "", 0}, {"", "abc", 3}, {"abc", "", 3}, {"abc", "abc", 0}, {"abc", "ABC", 0},
-		{"kitten", "sitting", 3}, {"flaw", "lawn", 2}, {"ab", "ba", 2},
+		{"", "", 0},
+		{"", "abc", 3},
+		{"abc", "", 3},
+		{"abc", "abc", 0},
+		{"abc", "ABC", 0},
+		{"kitten", "sitting", 3},
+		{"flaw", "lawn", 2},
+		{"ab", "ba", 2},
 	} {
 		if got := distance(tc.a, tc.b); got != tc.want {
 			t.Errorf("%q to %q: got %d, want %d", tc.a, tc.b, got, tc.want)

@@ -67,6 +67,30 @@ func TestChanIsLeftByEndingItsContext(t *testing.T) {
 	})
 }
 
+func TestConvertTurnsTheErrorAtTheEndToo(t *testing.T) {
+	old, young := errors.New("of version 1"), errors.New("of version 2")
+	same := func(n int) int { return n }
+	f := Convert(same, same, func(err error) (error, bool) { return young, err == old })(
+		func(_ context.Context, n int) (iter.Seq2[int, error], error) {
+			if n == 0 {
+				return nil, old
+			}
+			return func(yield func(int, error) bool) { _ = yield(n, nil) && yield(0, old) }, nil
+		})
+	if _, err := f(t.Context(), 0); err != young {
+		t.Errorf("at opening: got %v", err)
+	}
+	updates, err := f(t.Context(), 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, err = range updates {
+	}
+	if err != young {
+		t.Errorf("at the end: got %v", err)
+	}
+}
+
 func TestFirstGoesOnAfterUnservedAlone(t *testing.T) {
 	answers := []error{&bus.Error{Code: bus.Unserved}, &bus.Error{Code: bus.Gone}, nil}
 	var tried []int

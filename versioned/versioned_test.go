@@ -152,7 +152,7 @@ func TestAMisusedFamilySaysSoAndNeverPanics(t *testing.T) {
 		"with a bad name":           {New(two, rpc2{Name: "two words", Version: 3}), "' '"},
 		"with a bad version":        {New(rpc2{Name: "a.number"}), "version 0"},
 		"of a misused family":       {New(three, New(two, two)), "twice"},
-		"via a misused family":      {New(two, Via(New(one, one), up, down)), "twice"},
+		"via a misused family":      {New(two, Via(New[v1](one, nil), up, down)), "nil definition"},
 		"and preferred":             {New(two, two).Prefer(2), "twice"},
 		"that is a zero value":      {Family[v2]{}, ""},
 		"whose conversion is empty": {New(two, Via(one, func(v1) v2 { return nil }, nil)), "nil Func"},

@@ -6,6 +6,7 @@ import (
 	"context"
 	"encoding/json"
 	"iter"
+	"reflect"
 	"slices"
 	"testing"
 
@@ -41,6 +42,7 @@ func codecs(t *testing.T, dial Dial) {
 	t.Run("empty protobuf", func(t *testing.T) {
 		carries(t, dial, &wrapperspb.StringValue{}, func(_, b message) bool { return b != nil && b.Value == "" })
 	})
+	t.Run("keep updates apart", func(t *testing.T) { updatesApart(t, dial) })
 	t.Run("JSON on request", func(t *testing.T) { jsonOnRequest(t, dial) })
 	t.Run("that do not fit", func(t *testing.T) { unfit(t, dial) })
 	t.Run("that cannot encode", func(t *testing.T) { unencodable(t, dial) })
@@ -71,6 +73,41 @@ func carries[T any](t *testing.T, dial Dial, v T, equal func(a, b T) bool) {
 	saw(t, "updates", n, 3)
 }
 
+// updatesApart has updates whose encodings leave out what is empty, held by the
+// reader while it takes the next.
+func updatesApart(t *testing.T, dial Dial) {
+	type tagged struct {
+		Note string            `json:",omitempty"`
+		Tags []string          `json:",omitempty"`
+		By   map[string]string `json:",omitempty"`
+	}
+	want := []tagged{
+		{"first", []string{"a", "b"}, map[string]string{"a": "b"}},
+		{},
+		{"third", []string{"c"}, map[string]string{"c": "d"}},
+	}
+	p := piperpc.RPC[string, tagged]{Name: "laws.apart", Version: 1}
+	c := dial(t, p.Handler(func(context.Context, string) (iter.Seq2[tagged, error], error) {
+		return func(yield func(tagged, error) bool) {
+			_ = yield(want[0], nil) && yield(want[1], nil) && yield(want[2], nil)
+		}, nil
+	}))
+	updates, err := p.Client(c)(within(t), "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []tagged
+	for u, err := range updates {
+		if err != nil {
+			t.Fatal(err)
+		}
+		got = append(got, u)
+	}
+	if !reflect.DeepEqual(got, want) {
+		t.Errorf("got %v, want %v", got, want)
+	}
+}
+
 func repeat[T any](v T, n int) iter.Seq2[T, error] {
 	return func(yield func(T, error) bool) {
 		for range n {
@@ -83,11 +120,11 @@ func repeat[T any](v T, n int) iter.Seq2[T, error] {
 
 // jsonOnRequest calls as a program without durabus does.
 func jsonOnRequest(t *testing.T, dial Dial) {
-	u := unaryrpc.RPC[string, message]{Name: "laws.json.unary", Version: 1}
+	u := unaryrpc.RPC[message, message]{Name: "laws.json.unary", Version: 1}
 	p := piperpc.RPC[message, []byte]{Name: "laws.json.pipe", Version: 1}
 	s := staterpc.RPC[message, message, point]{Name: "laws.json.state", Version: 1}
 	c := dial(t,
-		u.Handler(func(_ context.Context, q string) (message, error) { return wrapperspb.String(q), nil }),
+		u.Handler(func(_ context.Context, q message) (message, error) { return q, nil }),
 		p.Handler(func(_ context.Context, q message) (iter.Seq2[[]byte, error], error) {
 			return repeat([]byte(q.Value), 2), nil
 		}),

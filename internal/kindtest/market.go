@@ -81,7 +81,9 @@ func splitUnits(c cents, yield func(string) bool) error {
 	case c.N == 0: // nothing to say
 	case c.N > 1000:
 		half := units(cents{c.N / 2})
-		_ = yield(half) && yield(half)
+		if yield(half) {
+			yield(half)
+		}
 	default:
 		yield(units(c))
 	}

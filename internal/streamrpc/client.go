@@ -53,15 +53,16 @@ func (r RPC[Q, S, U]) receive(reply bus.Reply, codec bus.TypedCodec[U], yield fu
 	if reply.Updates == nil {
 		return
 	}
+	var u U // one for all, or each would be allocated to be decoded
 	for e, err := range reply.Updates {
-		var u U
 		var data []byte
 		if err == nil {
 			data, err = e.Bytes()
 		}
 		if err != nil {
-			err = bus.DecodeError(r.Errors, err)
-		} else if u, err = codec.Decode(data); err != nil {
+			var none U
+			u, err = none, bus.DecodeError(r.Errors, err)
+		} else if err = codec.DecodeTo(&u, data); err != nil {
 			err = bus.AnswerNotDecoded(reply.Info, "an update", err)
 		}
 		if !yield(u, err) || bus.EndsStream(err) {

@@ -111,13 +111,10 @@ func (w *Writer[U]) Updates() iter.Seq2[U, error] {
 					return
 				}
 			}
-			switch {
-			case len(batch) > 0:
-				continue
-			case closed && err != nil:
+			if closed && err != nil {
 				yield(none, err)
-				return
-			case closed:
+			}
+			if closed {
 				return
 			}
 			select {
