@@ -19,9 +19,16 @@ const (
 	menuFresh = time.Second           // after which a known menu is asked for anew
 )
 
+// A question waits for its answers.
+type question struct {
+	subject string
+	answers chan answer
+}
+
 // An answer is one instance's to a question.
 type answer struct {
 	nobody   bool
+	denied   error // the broker refused the question
 	instance string
 	versions []int
 }
@@ -40,7 +47,7 @@ type knownMenu struct {
 // just the first if one is enough.
 func (b *mailbox) ask(ctx context.Context, subject, name string, one bool) ([]answer, error) {
 	n := b.next()
-	ch := make(chan answer, 64)
+	q := question{subject, make(chan answer, 64)}
 	b.mu.Lock()
 	err := b.open()
 	if err == nil && !b.conn.Connected() {
@@ -52,7 +59,7 @@ func (b *mailbox) ask(ctx context.Context, subject, name string, one bool) ([]an
 		b.mu.Unlock()
 		return nil, err
 	}
-	b.asks[n] = ch
+	b.asks[n] = q
 	b.mu.Unlock()
 	defer func() {
 		b.mu.Lock()
@@ -63,7 +70,7 @@ func (b *mailbox) ask(ctx context.Context, subject, name string, one bool) ([]an
 	if err := b.failed(b.conn.Publish(subject, b.reply(n), packet), Description{Name: name}); err != nil {
 		return nil, err
 	}
-	return b.gather(ctx, ch, name, one)
+	return b.gather(ctx, q.answers, name, one)
 }
 
 func (b *mailbox) gather(ctx context.Context, ch <-chan answer, name string, one bool) (got []answer, _ error) {
@@ -73,8 +80,8 @@ func (b *mailbox) gather(ctx context.Context, ch <-chan answer, name string, one
 	for {
 		select {
 		case a := <-ch:
-			if a.nobody {
-				return nil, nil
+			if a.nobody || a.denied != nil {
+				return nil, a.denied
 			}
 			if got = append(got, a); one {
 				return got, nil
@@ -101,16 +108,24 @@ func (b *mailbox) answered(token string, f *wire.Served) {
 		a.versions = append(a.versions, int(v))
 	}
 	b.mu.Lock()
-	ch := b.asks[n]
+	q, ok := b.asks[n]
 	b.mu.Unlock()
-	if ch == nil {
+	if !ok {
 		b.drops.add(dropLate, "answer of", f.Instance)
 		return
 	}
-	select {
-	case ch <- a:
-	default:
+	if !q.answer(a) {
 		b.drops.add(dropOverflow, "answer of", f.Instance)
+	}
+}
+
+// answer reports whether there was room for a.
+func (q question) answer(a answer) bool {
+	select {
+	case q.answers <- a:
+		return true
+	default:
+		return false
 	}
 }
 

@@ -22,9 +22,10 @@ const (
 
 // An attempt says what went before in sending one call.
 type attempt struct {
-	unheard int  // times that nobody was subscribed
-	silent  bool // it was sent before and nothing was heard
-	fresh   bool // it was too old on arrival: have our clock learned anew
+	unheard int           // times that nobody was subscribed
+	silent  bool          // it was sent before and nothing was heard
+	since   time.Duration // when it was sent first, if it was silent
+	fresh   bool          // it was too old on arrival: have our clock learned anew
 }
 
 // attempt sends c once and waits for what its kind promises first.
@@ -35,6 +36,9 @@ func (b *mailbox) attempt(ctx context.Context, subject string, c Call, how attem
 	in := &inCall{
 		box: b, id: b.next(), desc: c.Description, subject: subject, wake: make(chan struct{}, 1),
 		again: c.Idempotent && !how.silent, resume: ctx.Value(resumeKey{}) != nil, sent: b.now(),
+	}
+	if how.silent {
+		in.sent = how.since // both attempts together have the time of one
 	}
 	if c.Kind != OneWay {
 		in.recv.Window = flow.NewWindow(streamWindow, uint64(max(window(c.Window), streamWindow)), 0)
@@ -85,7 +89,7 @@ func (c *inCall) open(ctx context.Context, call Call, fresh bool) (whole bool, e
 	if deadline, ok := ctx.Deadline(); ok {
 		o.TimeoutUS = uint64(max(time.Until(deadline).Microseconds(), 1))
 	}
-	room := maxFrame(b.conn.MaxPayload()) - len(o.Append(nil)) - envelope
+	room := payloadRoom(b.conn.MaxPayload()) - metadataRoom(call.Metadata) - len(call.ContentType)
 	if room <= 0 {
 		return false, &Error{Code: TooLarge, RPC: c.desc,
 			Message: fmt.Sprintf("the metadata does not fit a message of this broker (%d bytes)", b.conn.MaxPayload())}
@@ -96,7 +100,7 @@ func (c *inCall) open(ctx context.Context, call Call, fresh bool) (whole bool, e
 	} else {
 		o.Total = uint64(len(call.Query)) // and all of it in Chunks
 	}
-	packet := wire.AppendNumber(o.Append(make([]byte, 0, len(o.Query)+256)), c.id)
+	packet := wire.AppendNumber(o.Append(make([]byte, 0, len(o.Query)+192)), c.id)
 	return whole, b.failed(b.conn.Publish(c.subject, b.reply(c.id), packet), c.desc)
 }
 
@@ -117,9 +121,10 @@ func (b *mailbox) failed(err error, d Description) error {
 // the instance that accepted it and as its credit allows. It ends early when
 // something arrives: an answer to half a query is an error, and r has it.
 func (c *inCall) sendRest(ctx context.Context, query []byte, r *reader) error {
-	sent := 0
+	sent, size := 0, min(chunkSize, payloadRoom(c.box.conn.MaxPayload()))
+	packet := make([]byte, 0, size+envelope)
 	for seq := uint64(1); sent < len(query); {
-		piece := query[sent:min(sent+chunkSize, len(query))]
+		piece := query[sent:min(sent+size, len(query))]
 		c.mu.Lock()
 		p, ok := c.peer, len(c.queue) == 0 && c.err == nil
 		send := ok && p != nil && c.upload.Use(flow.Cost(len(piece)))
@@ -129,7 +134,7 @@ func (c *inCall) sendRest(ctx context.Context, query []byte, r *reader) error {
 			return nil
 		case send:
 			frame := wire.Chunk{Call: c.id, Seq: seq, Data: piece}
-			if err := p.publish(frame.Append(make([]byte, 0, len(piece)+64))); err != nil {
+			if err := p.publish(frame.Append(packet)); err != nil {
 				return c.box.failed(err, c.desc)
 			}
 			seq++

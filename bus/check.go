@@ -58,23 +58,26 @@ func checkTokens(name string) string {
 	return ""
 }
 
-func checkMetadata(d Description, md Metadata) error {
+// checkMetadata checks what is sent with a query or, when the handler has run, with
+// an answer.
+func checkMetadata(d Description, md Metadata, hasRun bool) error {
 	n := 0
 	for k, v := range md {
 		if !utf8.ValidString(k) || !utf8.ValidString(v) {
-			return &Error{Code: Invalid, RPC: d, Message: fmt.Sprintf("metadata %q is not UTF-8", k)}
+			return &Error{Code: Invalid, RPC: d, MayHaveRun: hasRun, Message: fmt.Sprintf("metadata %q is not UTF-8", k)}
 		}
 		n += len(k) + len(v)
 	}
 	if n > MaxMetadata {
-		return &Error{Code: TooLarge, RPC: d, Message: fmt.Sprintf("%d bytes of metadata, at most %d are allowed", n, MaxMetadata)}
+		return &Error{Code: TooLarge, RPC: d, MayHaveRun: hasRun, Message: fmt.Sprintf("%d bytes of metadata, at most %d are allowed", n, MaxMetadata)}
 	}
 	return nil
 }
 
-func checkSize(d Description, what string, n int) error {
+// checkSize checks a query or, when the handler has run, what comes back.
+func checkSize(d Description, what string, n int, hasRun bool) error {
 	if n > MaxValue {
-		return &Error{Code: TooLarge, RPC: d, Message: fmt.Sprintf("%s of %d bytes, at most %d are allowed", what, n, MaxValue)}
+		return &Error{Code: TooLarge, RPC: d, MayHaveRun: hasRun, Message: fmt.Sprintf("%s of %d bytes, at most %d are allowed", what, n, MaxValue)}
 	}
 	return nil
 }
@@ -84,8 +87,8 @@ func checkCall(c Call) error {
 	if err := checkDescription(c.Description); err != nil {
 		return err
 	}
-	if err := checkMetadata(c.Description, c.Metadata); err != nil {
+	if err := checkMetadata(c.Description, c.Metadata, false); err != nil {
 		return err
 	}
-	return checkSize(c.Description, "a query", len(c.Query))
+	return checkSize(c.Description, "a query", len(c.Query), false)
 }

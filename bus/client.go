@@ -152,6 +152,7 @@ func (cl *Client) send(ctx context.Context, c Call) (Reply, error) {
 	subject := cl.subject(c.Description)
 	var how attempt
 	for {
+		sent := cl.box.now()
 		r, err := cl.box.attempt(ctx, subject, c, how)
 		e, ok := err.(*Error)
 		switch {
@@ -165,7 +166,7 @@ func (cl *Client) send(ctx context.Context, c Call) (Reply, error) {
 		case e.Err == errUnheard:
 			return Reply{}, cl.explain(ctx, c.Description)
 		case e.Err == errSilent && !how.silent:
-			how.silent = true
+			how.silent, how.since = true, sent
 		case e.Err == errAged && !how.fresh:
 			how.fresh = true
 		default:
@@ -182,8 +183,11 @@ func (cl *Client) explain(ctx context.Context, d Description) error {
 	name := wire.FullName(cl.prefix, d.Name)
 	cl.box.forget(name)
 	versions, err := cl.box.askOne(ctx, name)
-	if err != nil || len(versions) == 0 {
-		return &Error{Code: NoResponder, RPC: d, Err: err, Message: "nobody serves " + name + " now, at any version"}
+	switch {
+	case err != nil:
+		return &Error{Code: NoResponder, RPC: d, Err: err, Message: "nobody serves this version; which are served is not known: " + err.Error()}
+	case len(versions) == 0:
+		return &Error{Code: NoResponder, RPC: d, Message: "nobody serves " + name + " now, at any version"}
 	}
 	return &Error{Code: Unserved, RPC: d, Message: fmt.Sprintf("called at version %d, served: %v", d.Version, versions)}
 }

@@ -84,13 +84,26 @@ func (c TypedCodec[T]) Append(dst []byte, v *T) ([]byte, error) {
 }
 
 // Decode returns the value that data encodes, which may share data.
-func (c TypedCodec[T]) Decode(data []byte) (v T, err error) {
+func (c TypedCodec[T]) Decode(data []byte) (T, error) {
 	if c.message != nil {
 		m := reflect.New(c.message).Interface()
 		return m.(T), c.codec.Decode(data, m)
 	}
-	err = c.codec.Decode(data, &v)
-	return v, err
+	v := new(T)
+	err := c.codec.Decode(data, v)
+	return *v, err
+}
+
+// DecodeTo is Decode to *v, of whose old value nothing is kept. A loop with one
+// v for all its values allocates none of them but what they point to.
+func (c TypedCodec[T]) DecodeTo(v *T, data []byte) (err error) {
+	if c.message != nil {
+		*v, err = c.Decode(data)
+		return err
+	}
+	var none T
+	*v = none
+	return c.codec.Decode(data, v)
 }
 
 type protoCodec struct{}

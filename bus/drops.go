@@ -3,10 +3,13 @@
 package bus
 
 import (
+	"errors"
 	"log/slog"
 	"maps"
 	"sync"
 	"time"
+
+	"github.com/durabus/durabus/internal/wire"
 )
 
 // drops counts what was dropped because it made no sense, by reason, and logs
@@ -64,3 +67,11 @@ const (
 	dropReply      = "answer to nobody"
 	dropSend       = "message that could not be sent"
 )
+
+// dropOf returns the reason to drop a frame that could not be read.
+func dropOf(err error) string {
+	if _, ok := errors.AsType[*wire.UnknownFrameError](err); ok {
+		return dropUnknown
+	}
+	return dropMalformed
+}

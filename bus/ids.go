@@ -24,5 +24,6 @@ func newNumber() uint64 {
 
 // callID is how logs of both sides name a call.
 func callID(client string, call uint64) string {
-	return client[:min(8, len(client))] + "-" + strconv.FormatUint(call, 10)
+	var buf [32]byte
+	return string(strconv.AppendUint(append(append(buf[:0], client[:min(8, len(client))]...), '-'), call, 10))
 }

@@ -29,10 +29,11 @@ type inCall struct {
 	peer     *peer // once it answered with an address
 	instance string
 	accepted bool
-	opened   bool // First has arrived
-	suspect  bool // the connection was lost; frames may be missing at the end
-	done     bool // the reader left
-	sentAll  bool // all pieces of the query were sent
+	opened   bool      // First has arrived
+	suspect  bool      // the connection was lost; frames may be missing at the end
+	held     []arrival // what has come since then, for after the end of the Break
+	done     bool      // the reader left
+	sentAll  bool      // all pieces of the query were sent
 	queue    []arrival
 	first    wire.First
 	end      wire.End
@@ -106,8 +107,28 @@ func (c *inCall) disconnected(e *Error) {
 
 // put hands a to the reader. c.mu is held.
 func (c *inCall) put(a arrival) {
+	if c.suspect && c.resume {
+		c.held = append(c.held, a)
+		return
+	}
 	c.queue = append(c.queue, a)
 	signal(c.wake)
+}
+
+// verified ends the doubt about what a lost connection had on its way: nothing
+// is missing. c.mu is held.
+func (c *inCall) verified() {
+	if !c.suspect {
+		return
+	}
+	c.suspect = false
+	if !c.resume {
+		return
+	}
+	info := c.infoLocked()
+	c.put(arrival{err: &Break{Info: &info}})
+	c.queue = append(c.queue, c.held...)
+	c.held = nil
 }
 
 // ticked looks for calls that got no sign.
@@ -132,21 +153,31 @@ func (c *inCall) ticked(now time.Duration, late bool) {
 const noAnswer = "no sign of a responder within 2s; likely causes: it cannot publish to the caller's inbox, " +
 	"its account exports the service for a single short response, it is stopped or cut off, or the answer was lost; the call may have run"
 
-// published compares what the instance has published with what is here.
-func (c *inCall) published(seq uint64) {
+// published compares what the instance has published with what is here. Where
+// the connection was lost it proves something only if the instance said so on
+// the new one.
+func (c *inCall) published(seq uint64, anew bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.recv.Published(seq) == flow.Gap {
+	switch gap := c.recv.Published(seq) == flow.Gap; {
+	case gap && c.recv.Seq() <= 1 && !c.suspect:
+		// All behind the first message is missing though the connection held.
+		c.failLocked(&Error{Code: NoAnswer, RPC: c.desc, Instance: c.instance, MayHaveRun: true, Message: noAnswer})
+		return
+	case gap:
 		c.failLocked(c.lost(fmt.Sprintf("frames up to %d were published, up to %d arrived", seq, c.recv.Seq())))
 		return
 	}
-	if c.suspect {
-		c.suspect = false
-		if c.resume {
-			info := c.infoLocked()
-			c.put(arrival{err: &Break{Info: &info}})
-		}
+	if anew {
+		c.verified()
 	}
+}
+
+// isAnothers reports whether an instance other than this one has the call.
+func (c *inCall) isAnothers(instance string) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.accepted && c.instance != instance
 }
 
 func (c *inCall) lost(why string) *Error {
@@ -250,7 +281,7 @@ func (c *inCall) finish() {
 		c.mu.Unlock()
 		return
 	}
-	c.done, c.queue = true, nil
+	c.done, c.queue, c.held = true, nil, nil
 	p, ended := c.peer, c.endedLocked()
 	c.box.values.put(c.grown)
 	c.grown = 0

@@ -40,7 +40,9 @@ type job struct {
 	silent   atomic.Bool // nobody is there to hear more
 
 	query inQuery // in pieces
-	told  uint64  // what the last heartbeat said was published; the session's
+	// The session's:
+	told    uint64 // what the last heartbeat said was published
+	dropped bool   // it is over
 }
 
 func (s *Server) newJob(p *endpoint, o *wire.Open, m transport.Msg) *job {
@@ -95,7 +97,7 @@ func (j *job) run() {
 		}
 	}
 	if err == nil {
-		err = checkSize(j.point.Description, "an answer", len(r.First))
+		err = checkSize(j.point.Description, "an answer", len(r.First), true)
 		if err != nil {
 			err = j.srv.mux.said(err, j.point.Description, j.callID())
 		}
@@ -159,6 +161,9 @@ func (j *job) leave() {
 // session, whose heartbeats it is in from now on.
 func (j *job) accept(queryCredit uint64) wire.Accept {
 	j.sess.add(j)
+	if j.srv.moving.Load() {
+		j.leave()
+	}
 	return wire.Accept{
 		Call: j.id, Protocol: protocolVersion, Minor: protocolMinor, Features: features,
 		Instance: j.srv.instance, Credit: queryCredit, Session: j.sess.number, Used: j.sess.used(),
@@ -177,7 +182,7 @@ func (j *job) acceptLate() {
 // answer sends the answer of a unary call: with others, if they are ready at the
 // same time.
 func (j *job) answer(r Reply) {
-	if len(r.First) > j.allow {
+	if j.out.long(r) {
 		err := j.out.begin(r)
 		if err != nil {
 			err = j.srv.mux.said(err, j.point.Description, j.callID())
@@ -186,9 +191,9 @@ func (j *job) answer(r Reply) {
 		j.out.left()
 		return
 	}
-	var frames []byte
+	frames := make([]byte, 0, len(r.First)+metadataRoom(r.Metadata)+128)
 	if !j.accepted.Swap(true) {
-		frames = wire.Accept{Call: j.id, Protocol: protocolVersion, Minor: protocolMinor, Features: features, Instance: j.srv.instance}.Append(nil)
+		frames = wire.Accept{Call: j.id, Protocol: protocolVersion, Minor: protocolMinor, Features: features, Instance: j.srv.instance}.Append(frames)
 	}
 	frames = wire.First{Call: j.id, Seq: 1, Metadata: r.Metadata, Data: r.First}.Append(frames)
 	j.sess.send(j.reply, frames)

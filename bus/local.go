@@ -116,7 +116,7 @@ func (m *mux) call(ctx context.Context, c Call, id, identity string) (Reply, err
 	r, err := m.run(WithIncoming(ctx, in), c)
 	r.Info = Info{RPC: c.Description, Instance: m.instance, CallID: id, Metadata: in.Reply}
 	if err == nil {
-		err = checkMetadata(c.Description, in.Reply)
+		err = checkMetadata(c.Description, in.Reply, true)
 	}
 	if err != nil {
 		return Reply{Info: r.Info}, m.said(err, c.Description, id)

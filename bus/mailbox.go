@@ -51,7 +51,7 @@ type mailbox struct {
 	calls  map[uint64]*inCall
 	peers  map[string]*peer
 	probes map[uint64]*peer // heartbeats that the broker may say nobody received
-	asks   map[uint64]chan answer
+	asks   map[uint64]question
 	menus  map[string]*knownMenu
 	tick   bool // whether the ticking goroutine runs
 	quit   chan struct{}
@@ -64,7 +64,7 @@ func newMailbox(conn transport.Conn) *mailbox {
 		conn: conn, id: id, out: newOutbox(), start: time.Now(),
 		drops: drops{who: "client " + id}, onWay: newBudget(inboxBudget), values: newBudget(valueBudget),
 		calls: map[uint64]*inCall{}, peers: map[string]*peer{}, probes: map[uint64]*peer{},
-		asks: map[uint64]chan answer{}, menus: map[string]*knownMenu{}, quit: make(chan struct{}),
+		asks: map[uint64]question{}, menus: map[string]*knownMenu{}, quit: make(chan struct{}),
 	}
 }
 
@@ -72,7 +72,10 @@ func (b *mailbox) now() time.Duration { return time.Since(b.start) }
 
 func (b *mailbox) next() uint64 { return b.number.Add(1) }
 
-func (b *mailbox) reply(n uint64) string { return b.inbox + "." + strconv.FormatUint(n, 10) }
+func (b *mailbox) reply(n uint64) string {
+	var buf [96]byte
+	return string(strconv.AppendUint(append(append(buf[:0], b.inbox...), '.'), n, 10))
+}
 
 var errClosed = errors.New("the client was closed")
 
@@ -184,6 +187,9 @@ func (b *mailbox) lost(ev transport.Event) {
 		}
 		c.disconnected(e)
 	}
+	for _, p := range b.peers {
+		p.disconnected(b.number.Load())
+	}
 	if ev.Kind == transport.Closed && b.again != nil {
 		b.again = nil
 	}
@@ -228,6 +234,11 @@ func (b *mailbox) wasDenied(ev transport.Event) {
 				c.fail(&Error{Code: Denied, RPC: c.desc, Err: ev.Err, MayHaveRun: true,
 					Message: "no permission to publish to " + ev.Subject + ", where the responder is told what the caller has read"})
 			}
+		}
+	}
+	for _, q := range b.asks {
+		if q.subject == ev.Subject {
+			q.answer(answer{denied: &Error{Code: Denied, Err: ev.Err, Message: "no permission to publish to " + ev.Subject}})
 		}
 	}
 	for _, c := range b.calls {
@@ -308,6 +319,9 @@ func (b *mailbox) gone(p *peer, why string) {
 		e := &Error{Code: Gone, RPC: c.desc, Instance: p.instance, CallID: callID(b.id, c.id), MayHaveRun: true, Message: why}
 		if !b.conn.Connected() {
 			e = b.disconnected(c.desc, true)
+			if c.desc.Kind.Streams() { // it may have gone on without us
+				e.Code = Lost
+			}
 		}
 		c.fail(e)
 		if c.left() {

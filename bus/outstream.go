@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -32,6 +33,7 @@ type outStream struct {
 
 	mu      sync.Mutex // guards the fields below
 	send    flow.Sender
+	room    int           // bytes of payload in a message
 	batches [2]wire.Batch // one gathers while the other is published
 	cur     int
 	sealed  []byte  // complete frames
@@ -53,6 +55,23 @@ type outMsg struct {
 func (s *outStream) init(j *job, credit uint64) {
 	s.job, s.wake = j, make(chan struct{}, 1)
 	s.send.Credit.Grant(credit)
+	s.measure()
+}
+
+// measure learns how large messages may be, which each connection says anew.
+func (s *outStream) measure() {
+	room := payloadRoom(s.job.srv.conn.MaxPayload())
+	s.mu.Lock()
+	s.room = room
+	s.mu.Unlock()
+}
+
+// long reports whether r has more of a first value than may go in one message,
+// without credit.
+func (s *outStream) long(r Reply) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(r.First) > min(s.job.allow, s.room-metadataRoom(r.Metadata))
 }
 
 func (s *outStream) waiting() *atomic.Bool { return &s.queued }
@@ -78,7 +97,7 @@ func (s *outStream) grant(total uint64) {
 func (s *outStream) begin(r Reply) error {
 	j := s.job
 	first := wire.First{Call: j.id, Metadata: r.Metadata}
-	long := len(r.First) > j.allow
+	long := s.long(r)
 	if long {
 		first.Total = uint64(len(r.First))
 	} else {
@@ -109,12 +128,12 @@ func (s *outStream) push(ctx context.Context, e Element) error {
 		s.mu.Unlock()
 		return s.unencodable(err)
 	}
-	if b.LastSize() > chunkSize {
+	if b.LastSize() > min(chunkSize, s.room) {
 		data := b.CutLast(nil)
 		s.mu.Unlock()
 		return s.pushLong(ctx, data)
 	}
-	if !s.send.Credit.Fits(flow.Cost(b.Size())) {
+	if b.Size() > s.room || !s.send.Credit.Fits(flow.Cost(b.Size())) {
 		data := b.CutLast(s.spare[:0])
 		s.spare = data
 		s.mu.Unlock()
@@ -141,24 +160,27 @@ func (s *outStream) unencodable(err error) error {
 	return &Error{Code: Failed, RPC: s.job.point.Description, MayHaveRun: true, Err: err, Message: "an update cannot be encoded: " + err.Error()}
 }
 
-// pushLater adds an update when there is credit for it.
+// pushLater adds an update when there is room and credit for it.
 func (s *outStream) pushLater(ctx context.Context, data []byte) error {
 	s.soon()
 	return s.wait(ctx, func() bool {
 		b := &s.batches[s.cur]
 		b.AppendBytes(data)
-		if s.send.Credit.Fits(flow.Cost(b.Size())) {
+		room, credit := b.Size() <= s.room, s.send.Credit.Fits(flow.Cost(b.Size()))
+		if room && credit {
 			return true
 		}
 		b.CutLast(data[:0])
-		s.waited |= wire.BlockedOnStream
+		if !credit {
+			s.waited |= wire.BlockedOnStream
+		}
 		return false
 	})
 }
 
 // pushLong sends an update that is too long for one frame.
 func (s *outStream) pushLong(ctx context.Context, data []byte) error {
-	if err := checkSize(s.job.point.Description, "an update", len(data)); err != nil {
+	if err := checkSize(s.job.point.Description, "an update", len(data), true); err != nil {
 		return err
 	}
 	return s.pieces(ctx, data, uint64(len(data)), 1)
@@ -167,12 +189,17 @@ func (s *outStream) pushLong(ctx context.Context, data []byte) error {
 // pieces sends a value in Chunks. total is set in the first of an update, which
 // counts as one.
 func (s *outStream) pieces(ctx context.Context, data []byte, total uint64, updates int) error {
-	size := min(chunkSize, maxFrame(s.job.srv.conn.MaxPayload())-envelope)
-	for len(data) > 0 {
+	size := min(chunkSize, payloadRoom(s.job.srv.conn.MaxPayload()))
+	var spare [2][]byte // one is filled while the other is published
+	for n := 0; len(data) > 0; n++ {
 		piece := data[:min(size, len(data))]
 		err := s.wait(ctx, func() bool {
 			return s.seal(flow.Cost(len(piece)), updates, func(seq uint64, blocked uint32) {
+				if s.sealed == nil {
+					s.sealed = spare[n%2]
+				}
 				s.sealed = wire.Chunk{Call: s.job.id, Seq: seq, Blocked: blocked, Total: total, Data: piece}.Append(s.sealed)
+				spare[n%2] = s.sealed[:0]
 			})
 		})
 		if err != nil {
@@ -187,7 +214,8 @@ func (s *outStream) pieces(ctx context.Context, data []byte, total uint64, updat
 // fault sends word of an update that could not be converted.
 func (s *outStream) fault(ctx context.Context, err error) error {
 	w := toWire(err)
-	w.Message = w.Message[:min(len(w.Message), envelope)]
+	// The wire knows no other bytes, and both ends must count the same.
+	w.Message = strings.ToValidUTF8(w.Message[:min(len(w.Message), envelope)], "")
 	e := s.wait(ctx, func() bool {
 		return s.seal(flow.Cost(len(w.Message)), 1, func(seq uint64, _ uint32) {
 			s.sealed = wire.Fault{Call: s.job.id, Seq: seq, Error: w}.Append(s.sealed)

@@ -3,6 +3,7 @@
 package bus
 
 import (
+	"strconv"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -38,11 +39,14 @@ type peer struct {
 	calls   map[uint64]*inCall
 	window  flow.Window
 	grown   uint64 // bytes of the budget that the window has
+	used    uint64 // of the window, by the last heartbeat
 	live    flow.Liveness
 	idle    time.Duration // when there was a call last
 	probe   uint64        // number of the last heartbeat
 	beats   int
 	gone    bool
+	unsure  bool   // the connection was lost, and how far p's streams got since is not known
+	old     uint64 // number of the last message that went over that connection
 
 	credits []*inCall // whose credit is to be told
 	cancels []uint64
@@ -67,7 +71,7 @@ func (b *mailbox) peerOf(f *wire.Accept, reply string, number uint64) *peer {
 	defer p.mu.Unlock()
 	if p.session != f.Session {
 		// Another record than the one we know: the account starts where it stands.
-		p.session, p.number, p.ctl = f.Session, 0, ""
+		p.session, p.number, p.ctl, p.used = f.Session, 0, "", f.Used
 		p.window = flow.NewWindow(max(p.window.Size(), peerWindow), inboxBudget, f.Used)
 		p.tell = true
 		b.out.add(p)
@@ -192,6 +196,25 @@ func (p *peer) unheard(now time.Duration) flow.Pulse {
 	return p.live.Unheard(now)
 }
 
+// disconnected makes all that p sent to the addresses up to number proof of
+// nothing: it may have been waiting here when the connection was lost.
+func (p *peer) disconnected(number uint64) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.unsure, p.old = true, number
+}
+
+// anew reports whether a heartbeat that came to the address token was sent over
+// the connection that we have now. p.mu is held.
+func (p *peer) anew(token string, full bool) bool {
+	n, err := strconv.ParseUint(token, 10, 64)
+	anew := err == nil && n > p.old
+	if anew && full {
+		p.unsure = false
+	}
+	return anew
+}
+
 func (p *peer) reconnected(now time.Duration) {
 	p.mu.Lock()
 	p.live.Reconnected(now)
@@ -229,7 +252,7 @@ func (p *peer) flush() {
 	peerCredit := p.window.Granted()
 	if beat {
 		p.beats++
-		full = full || len(p.calls) <= shortList || p.beats%fullEvery == 0
+		full = full || p.unsure || len(p.calls) <= shortList || p.beats%fullEvery == 0
 		if full {
 			for _, c := range p.calls {
 				calls = append(calls, c)
@@ -310,7 +333,7 @@ func (p *peer) publish(frames []byte) error {
 }
 
 // heardBeat compares what an instance has published with what is here.
-func (b *mailbox) heardBeat(f *wire.Beat, reply string, number uint64) {
+func (b *mailbox) heardBeat(f *wire.Beat, reply string, number uint64, token string) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	p := b.peers[f.From]
@@ -323,17 +346,37 @@ func (b *mailbox) heardBeat(f *wire.Beat, reply string, number uint64) {
 	}
 	p.mu.Lock()
 	p.address(reply, number)
-	p.window.Sync(f.Used)
+	p.sync(f.Used)
+	anew := p.anew(token, f.Full)
 	p.mu.Unlock()
 	for _, bc := range f.Calls {
 		c := b.calls[bc.Call]
-		if c == nil {
+		if c != nil && c.isAnothers(f.From) {
+			b.drops.add(dropStranger, "beat of", f.From, "call", bc.Call)
+			c = nil
+		}
+		switch {
+		case c == nil:
 			p.mu.Lock()
 			p.resets = append(p.resets, bc.Call)
 			b.out.add(p)
 			p.mu.Unlock()
-			continue
+		case c.left():
+			p.cancel(c) // again: the first was lost, or is on its way
+		default:
+			c.published(bc.Number, anew)
 		}
-		c.published(bc.Number)
 	}
+}
+
+// sync gives back credit for what was lost on its way. The newest heartbeat may
+// count a frame that is being published yet; what the one before it counted has
+// arrived by now or never will. p.mu is held.
+func (p *peer) sync(used uint64) {
+	if p.window.Sync(p.used) {
+		p.window.Grant()
+		p.tell = true
+		p.box.out.add(p)
+	}
+	p.used = used
 }

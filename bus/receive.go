@@ -27,17 +27,16 @@ func (b *mailbox) receive(m transport.Msg) {
 		b.drops.add(dropMalformed, "error", err)
 		return
 	}
+	if len(m.Data) == 0 {
+		b.drops.add(dropMalformed, "subject", m.Subject, "error", "it is empty")
+	}
 	for rest := m.Data; ; {
 		var kind wire.Kind
 		var body []byte
 		kind, body, rest, err = wire.Next(rest)
 		switch {
 		case err != nil:
-			reason := dropMalformed
-			if _, ok := errors.AsType[*wire.UnknownFrameError](err); ok {
-				reason = dropUnknown
-			}
-			b.drops.add(reason, "error", err)
+			b.drops.add(dropOf(err), "error", err)
 			if rest == nil {
 				return
 			}
@@ -79,6 +78,9 @@ func (b *mailbox) frame(k wire.Kind, body []byte, reply string, number uint64, t
 		if err := f.Parse(body); err != nil {
 			return err
 		}
+		if f.Error == nil {
+			return errors.New("it does not say what is wrong with the update")
+		}
 		if c := b.find(f.Call); c != nil {
 			fault := &ElementError{RPC: c.desc, Err: errors.New(f.Error.Message)}
 			b.deliver(f.Call, f.Seq, 0, arrival{kind: k, err: fault, cost: flow.Cost(len(f.Error.Message))})
@@ -116,7 +118,7 @@ func (b *mailbox) frame(k wire.Kind, body []byte, reply string, number uint64, t
 		if err := f.Parse(body); err != nil {
 			return err
 		}
-		b.heardBeat(&f, reply, number)
+		b.heardBeat(&f, reply, number, token)
 	case wire.KindReset:
 		var f wire.Reset
 		if err := f.Parse(body); err != nil {
@@ -204,6 +206,10 @@ func (c *inCall) receiveFirst(f wire.First) {
 		return
 	}
 	defer c.mu.Unlock()
+	if c.opened && f.Seq > c.recv.Seq() { // it costs no credit, so one is all
+		c.failLocked(c.lost("a first frame came where none belongs"))
+		return
+	}
 	if len(f.Data) > firstAllow {
 		c.failLocked(c.lost("the responder sent more than it had credit for"))
 		return
@@ -229,6 +235,7 @@ func (c *inCall) receiveEnd(f wire.End) {
 	switch c.recv.End(f.Seq) {
 	case flow.Deliver:
 		c.end, c.accepted = f, true
+		c.verified()
 		c.put(arrival{kind: wire.KindEnd})
 	case flow.Gap:
 		c.failLocked(c.lost("the end came, but frames before it did not"))
@@ -313,11 +320,8 @@ func (b *mailbox) unheard(n uint64, header map[string][]string) {
 		c.refused(&Error{Code: NoResponder, RPC: c.desc, Err: errUnheard})
 		return
 	}
-	if ch := b.asks[n]; ch != nil {
-		select {
-		case ch <- answer{nobody: true}:
-		default:
-		}
+	if q, ok := b.asks[n]; ok {
+		q.answer(answer{nobody: true})
 		return
 	}
 	if p := b.probes[n]; p != nil {
@@ -327,5 +331,9 @@ func (b *mailbox) unheard(n uint64, header map[string][]string) {
 		}
 		return
 	}
-	b.drops.add(dropUnheard, "subject", header["Nats-Subject"])
+	subject := strings.Join(header["Nats-Subject"], "")
+	if strings.HasPrefix(subject, wire.Root+".") {
+		return // to an instance that has left: its last call ended meanwhile
+	}
+	b.drops.add(dropUnheard, "subject", subject)
 }

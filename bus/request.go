@@ -100,7 +100,7 @@ func (s *Server) admit(j *job, o *wire.Open) error {
 		s.drops.add(dropReply, "rpc", j.point.Description)
 		return bad(Invalid, "there is nowhere to send the answer")
 	}
-	if err := checkMetadata(j.point.Description, o.Metadata); err != nil {
+	if err := checkMetadata(j.point.Description, o.Metadata, false); err != nil {
 		return err
 	}
 	sess, err := s.sessionOf(o)
@@ -191,7 +191,7 @@ func (s *Server) work(j *job) {
 	}
 }
 
-const idleWorker = 5 * time.Second
+const idleWorker = time.Second
 
 // refuse answers a request that no job stands for.
 func (s *Server) refuse(reply string, call uint64, err error) {

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -60,8 +61,10 @@ type Server struct {
 	ctx    context.Context // of every handler
 	cancel context.CancelCauseFunc
 	quit   chan struct{}
+	done   chan struct{} // closed at the end of Close
 	jobs   chan *job
 	calls  sync.WaitGroup // handlers
+	moving atomic.Bool    // the streams have been told to go elsewhere
 	loops  sync.WaitGroup // the outbox and the tick
 
 	mu       sync.Mutex // guards the fields below
@@ -106,7 +109,7 @@ func serve(conn transport.Conn, svc Service, handlers ...Handler) (*Server, erro
 	}
 	s := &Server{
 		conn: conn, svc: svc, instance: newID(), out: newOutbox(), start: time.Now(), queries: newBudget(valueBudget),
-		quit: make(chan struct{}), jobs: make(chan *job), sessions: map[string]*session{}, tokens: map[string]*session{},
+		quit: make(chan struct{}), done: make(chan struct{}), jobs: make(chan *job), sessions: map[string]*session{}, tokens: map[string]*session{},
 		byName: map[string]*endpoint{},
 	}
 	s.drops.who = "server " + s.instance
@@ -271,6 +274,7 @@ func (s *Server) Drain(ctx context.Context) error {
 
 // endStreams tells every open stream to go elsewhere.
 func (s *Server) endStreams() {
+	s.moving.Store(true) // for those that join a session from now on
 	for _, sess := range s.allSessions() {
 		for _, j := range sess.all() {
 			j.leave()
@@ -297,12 +301,15 @@ func (s *Server) idle(ctx context.Context) error {
 
 // Close stops the server: it takes no more calls, cancels those in progress,
 // ends the open streams with [Draining] and waits for their handlers to return.
+// Only the first Close returns an error; all of them wait.
 func (s *Server) Close() error {
 	s.mu.Lock()
 	if s.closed {
 		s.mu.Unlock()
+		<-s.done
 		return nil
 	}
+	defer close(s.done)
 	s.leaving, s.closed = true, true
 	subs, stop := s.subs, s.stop
 	s.mu.Unlock()

@@ -102,9 +102,14 @@ func (s *session) address(reply string, number uint64) {
 	}
 }
 
-// add joins a call to the session, which ends with the client.
+// add joins a call to the session, which ends with the client. A call that was
+// over first is not joined.
 func (s *session) add(j *job) {
 	s.mu.Lock()
+	if j.dropped {
+		s.mu.Unlock()
+		return
+	}
 	s.jobs[j.id], s.joined = j, true
 	gone := s.gone
 	s.mu.Unlock()
@@ -116,6 +121,7 @@ func (s *session) add(j *job) {
 func (s *session) drop(j *job) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	j.dropped = true
 	if s.jobs[j.id] == j {
 		delete(s.jobs, j.id)
 		s.idle = s.srv.now()
@@ -186,7 +192,7 @@ func (s *session) grant(total uint64) {
 
 // send has an answer sent, with others that are ready at the same time. They go
 // to the address of the newest of their requests, so that each address is used
-// once.
+// once. The session keeps frames.
 func (s *session) send(reply string, frames []byte) {
 	s.mu.Lock()
 	if len(s.frames)+len(frames) > batchSize {
@@ -194,7 +200,12 @@ func (s *session) send(reply string, frames []byte) {
 		s.flush()
 		s.mu.Lock()
 	}
-	s.frames, s.reply = append(s.frames, frames...), reply
+	if s.frames == nil {
+		s.frames = frames
+	} else {
+		s.frames = append(s.frames, frames...)
+	}
+	s.reply = reply
 	s.mu.Unlock()
 	s.srv.out.add(s)
 }
@@ -254,9 +265,17 @@ func (s *session) reconnected(now time.Duration) {
 	s.mu.Unlock()
 	s.beat(true)
 	for _, j := range s.all() {
+		j.out.measure()
 		j.out.soon()
 		j.out.wakeUp()
 	}
+}
+
+// unheard takes the broker's word that nobody received what brought our address.
+func (s *session) unheard(now time.Duration) flow.Pulse {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.live.Unheard(now)
 }
 
 // beat has a heartbeat sent.
@@ -323,7 +342,13 @@ func (s *Server) control(m transport.Msg) {
 	sess := s.tokens[token]
 	s.mu.Unlock()
 	if sess == nil {
-		s.drops.add(dropStranger, "subject", m.Subject)
+		s.stranger(m)
+		return
+	}
+	if m.NoResponders {
+		if sess.unheard(s.now()) == flow.Dead {
+			s.remove(sess)
+		}
 		return
 	}
 	number, err := wire.Number(m.Data)
@@ -346,11 +371,32 @@ func (s *Server) control(m transport.Msg) {
 			err = sess.frame(kind, body)
 		}
 		if err != nil {
-			s.drops.add(dropMalformed, "client", sess.client, "frame", kind, "error", err)
+			s.drops.add(dropOf(err), "client", sess.client, "frame", kind, "error", err)
 			if rest == nil {
 				return
 			}
 		}
+	}
+}
+
+// stranger answers the heartbeat of a client that was given up here, so that it
+// need not wait to learn what has become of its calls.
+func (s *Server) stranger(m transport.Msg) {
+	s.drops.add(dropStranger, "subject", m.Subject)
+	kind, body, rest, err := wire.Next(m.Data)
+	for err == nil && kind != 0 && kind != wire.KindBeat {
+		kind, body, rest, err = wire.Next(rest)
+	}
+	var beat wire.Beat
+	if err != nil || kind != wire.KindBeat || beat.Parse(body) != nil || len(beat.Calls) == 0 || m.Reply == "" {
+		return
+	}
+	var resets []byte
+	for _, bc := range beat.Calls {
+		resets = wire.Reset{Call: bc.Call}.Append(resets)
+	}
+	if err := s.conn.Publish(m.Reply, "", resets); err != nil {
+		s.drops.add(dropSend, "error", err)
 	}
 }
 
@@ -387,9 +433,12 @@ func (s *session) frame(k wire.Kind, body []byte) error {
 		if err := f.Parse(body); err != nil {
 			return err
 		}
-		if j := s.find(f.Call); j != nil {
-			j.query.piece(j, &f)
+		j := s.find(f.Call)
+		if j == nil {
+			s.srv.drops.add(dropLate, "client", s.client, "call", f.Call)
+			return nil
 		}
+		j.query.piece(j, &f)
 	case wire.KindBeat:
 		var f wire.Beat
 		if err := f.Parse(body); err != nil {

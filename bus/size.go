@@ -12,3 +12,15 @@ const (
 
 // maxFrame is the largest message now.
 func maxFrame(maxPayload int) int { return min(maxPayload, frameLimit) }
+
+// payloadRoom is how much of the largest message a payload may take.
+func payloadRoom(maxPayload int) int { return maxFrame(maxPayload) - envelope }
+
+// metadataRoom is how much of a message md takes at most.
+func metadataRoom(md Metadata) int {
+	n := 0
+	for k, v := range md {
+		n += len(k) + len(v) + 16 // of tags and lengths
+	}
+	return n
+}

@@ -64,12 +64,14 @@ func (w *Window) Take(cost uint64) bool {
 }
 
 // Sync corrects the window to a sender that says it has sent used in all, after
-// all of which should be here: what is not was lost, and is done with.
-func (w *Window) Sync(used uint64) {
-	if used > w.taken {
+// all of which should be here: what is not was lost, and is done with. It reports
+// whether a grant is due.
+func (w *Window) Sync(used uint64) (due bool) {
+	if used = min(used, w.granted); used > w.taken {
 		w.released += used - w.taken
 		w.taken = used
 	}
+	return w.due()
 }
 
 // Want notes that the sender waits for credit.

@@ -13,6 +13,14 @@ const (
 	SettleTime = 3 * time.Second // after a reconnect, in which a peer may be reconnecting too
 )
 
+// How long it takes at most until a peer that died is known to be dead, beside
+// what messages and timers are late: where the broker says that nobody is there,
+// and where nobody says anything.
+const (
+	UnheardBound = BeatEvery + Tick
+	SilenceBound = DeadAfter + 2*Tick
+)
+
 // A Pulse is what a tick, or news of the peer, calls for.
 type Pulse uint8
 
@@ -29,8 +37,17 @@ type Liveness struct {
 	beat   time.Duration // when we sent a heartbeat last
 	tick   time.Duration
 	settle time.Duration // until when "nobody is there" proves nothing
-	doubt  int           // heartbeats in a row that nobody received
+	doubt  doubt
 }
+
+// A doubt is how far the broker's word that nobody is there has been checked.
+type doubt uint8
+
+const (
+	none    doubt = iota
+	unheard       // nobody received a heartbeat
+	asked         // and another was sent since
+)
 
 // NewLiveness returns the watch of a peer that was heard at now.
 func NewLiveness(now time.Duration) Liveness {
@@ -38,25 +55,27 @@ func NewLiveness(now time.Duration) Liveness {
 }
 
 // Heard notes that the peer said something.
-func (l *Liveness) Heard(now time.Duration) { l.heard, l.doubt = now, 0 }
+func (l *Liveness) Heard(now time.Duration) { l.heard, l.doubt = now, none }
 
 // Unheard notes that nobody was there to receive a heartbeat. The first time it
-// calls for another at the next tick: a subscription may be on its way. Twice is
-// dead, unless a reconnect is settling.
+// calls for another at the next tick: a subscription may be on its way. If nobody
+// receives that one either the peer is dead, unless a reconnect is settling.
 func (l *Liveness) Unheard(now time.Duration) Pulse {
 	l.beat = now - BeatEvery // again at the next tick
-	if now < l.settle {
-		return Quiet
-	}
-	if l.doubt++; l.doubt >= 2 {
+	switch {
+	case now < l.settle:
+	case l.doubt == asked:
 		return Dead
+	default:
+		l.doubt = unheard
 	}
 	return Quiet
 }
 
-// Reconnected notes that our side of the connection was replaced.
+// Reconnected notes that our side of the connection was replaced: the silence
+// before it was ours.
 func (l *Liveness) Reconnected(now time.Duration) Pulse {
-	l.settle, l.doubt, l.beat = now+SettleTime, 0, now
+	l.settle, l.heard, l.doubt, l.beat = now+SettleTime, now, none, now
 	return Beat
 }
 
@@ -67,12 +86,15 @@ func (l *Liveness) Tick(now time.Duration) Pulse {
 	l.tick = now
 	switch {
 	case late:
-		l.heard, l.beat, l.doubt = now, now, 0
+		l.heard, l.beat, l.doubt = now, now, none
 		return Beat
 	case now-l.heard >= DeadAfter:
 		return Dead
 	case now-l.beat >= BeatEvery:
 		l.beat = now
+		if l.doubt == unheard {
+			l.doubt = asked
+		}
 		return Beat
 	}
 	return Quiet

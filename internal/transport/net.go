@@ -19,15 +19,16 @@ type Net struct {
 	rand  *rand.Rand
 	conns []*SimConn
 	inbox int
-	tap   func(from *SimConn, m Msg) bool
+	tap   func(from *SimConn, m Msg) []Msg
 }
 
 // NewNet returns a bus whose choices among queue subscribers follow seed.
 func NewNet(seed uint64) *Net { return &Net{rand: rand.New(rand.NewPCG(seed, 0))} }
 
-// Tap has f see each message that is published, before it is delivered; the
-// message is dropped if f reports false. f must not use the bus.
-func (n *Net) Tap(f func(from *SimConn, m Msg) bool) {
+// Tap has f see each message that is published, before it is delivered, and say
+// what is delivered in its place: the message itself, none, or others that were
+// kept back. f must not use the bus.
+func (n *Net) Tap(f func(from *SimConn, m Msg) []Msg) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.tap = f
@@ -127,19 +128,30 @@ func (c *SimConn) PublishMsg(m Msg) error {
 		return ErrNotConnected
 	}
 	m.Data = slices.Clone(m.Data)
-	if c.frozen || n.tap != nil && !n.tap(c, m) {
+	if c.frozen {
 		return nil
 	}
-	if n.route(m) || m.Reply == "" {
-		return nil
+	msgs := []Msg{m}
+	if n.tap != nil {
+		msgs = n.tap(c, m)
 	}
-	for _, s := range c.subs { // 503 goes to a plain subscription of the publisher's own
-		if s.queue == "" && matches(s.subject, m.Reply) {
-			s.push(Msg{Subject: m.Reply, NoResponders: true})
-			break
+	for _, m := range msgs {
+		if !n.route(m) && m.Reply != "" {
+			c.unheard(m)
 		}
 	}
 	return nil
+}
+
+// unheard tells that nobody received m: on a plain subscription of the
+// publisher's own.
+func (c *SimConn) unheard(m Msg) {
+	for _, s := range c.subs {
+		if s.queue == "" && matches(s.subject, m.Reply) {
+			s.push(Msg{Subject: m.Reply, NoResponders: true})
+			return
+		}
+	}
 }
 
 // route delivers m and reports whether anybody was there.

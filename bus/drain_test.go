@@ -1,0 +1,157 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package bus_test
+
+import (
+	"context"
+	"errors"
+	"iter"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/durabus/durabus/bus"
+	"github.com/durabus/durabus/staterpc"
+)
+
+func TestADrainLetsCallsFinishAndEndsStreams(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFleet(t)
+		letGo := make(chan struct{})
+		srv := f.serve(bus.Service{}, holding(letGo), ticking())
+		c := f.client(bus.ClientOptions{})
+		called, streamed := make(chan error, 1), make(chan error, 1)
+		go func() {
+			_, err := heldRPC.Client(c)(t.Context(), 0)
+			called <- err
+		}()
+		go func() { streamed <- readTicks(t.Context(), c, 0) }()
+		time.Sleep(time.Second)
+		drained := make(chan error, 1)
+		go func() { drained <- srv.Drain(t.Context()) }()
+		if err := <-streamed; !errors.Is(err, bus.Draining) {
+			t.Errorf("the stream: %v, want Draining", err)
+		}
+		time.Sleep(time.Minute)
+		if _, err := tickRPC.Client(c)(t.Context(), 0); !errors.Is(err, bus.NoResponder) {
+			t.Errorf("a new stream: %v, want NoResponder", err)
+		}
+		select {
+		case err := <-drained:
+			t.Fatal("Drain returned before the call:", err)
+		default:
+		}
+		close(letGo)
+		if err := <-called; err != nil {
+			t.Error("the call:", err)
+		}
+		if err := <-drained; err != nil {
+			t.Error("Drain:", err)
+		}
+	})
+}
+
+func TestADrainCutsShortWhatItsContextDoesNotWaitFor(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFleet(t)
+		srv := f.serve(bus.Service{}, holding(nil))
+		c := f.client(bus.ClientOptions{})
+		called := make(chan error, 1)
+		go func() {
+			_, err := heldRPC.Client(c)(t.Context(), 0)
+			called <- err
+		}()
+		synctest.Wait()
+		ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second)
+		defer cancel()
+		start := time.Now()
+		if err := srv.Drain(ctx); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("Drain: %v, want that it was late", err)
+		}
+		if d := time.Since(start); d != 3*time.Second {
+			t.Errorf("Drain took %v", d)
+		}
+		if err := <-called; !errors.Is(err, bus.Draining) {
+			t.Errorf("the call: %v, want Draining", err)
+		}
+	})
+}
+
+// The verdict on a stream may come when the others have been told to leave.
+func TestAStreamWhoseVerdictComesDuringADrainEnds(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFleet(t)
+		late := staterpc.RPC[int, int, int]{Name: "late", Version: 1}
+		srv := f.serve(bus.Service{}, late.Handler(func(ctx context.Context, _ int) (int, iter.Seq2[int, error], error) {
+			time.Sleep(10 * time.Millisecond)
+			return 0, func(func(int, error) bool) { <-ctx.Done() }, nil
+		}))
+		c := f.client(bus.ClientOptions{})
+		streamed := make(chan error, 1)
+		go func() {
+			_, updates, err := late.Client(c)(t.Context(), 0)
+			if err == nil {
+				for _, err = range updates {
+					continue
+				}
+			}
+			streamed <- err
+		}()
+		time.Sleep(time.Millisecond)
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		if err := srv.Drain(ctx); err != nil {
+			t.Error("Drain:", err)
+		}
+		if err := <-streamed; !errors.Is(err, bus.Draining) {
+			t.Errorf("the stream: %v, want Draining", err)
+		}
+	})
+}
+
+func TestADrainUnderLoadFailsNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFleet(t)
+		leaving := f.serve(bus.Service{}, naming("leaving"), ticking())
+		f.serve(bus.Service{}, naming("staying"))
+		ctx, stop := context.WithCancel(t.Context())
+		var wg sync.WaitGroup
+		served := map[string]int{}
+		var mu sync.Mutex
+		for range 4 { // of 50 calls a second
+			c := f.client(bus.ClientOptions{})
+			wg.Go(func() {
+				for ctx.Err() == nil {
+					name, err := nameRPC.Client(c)(t.Context(), "")
+					if err != nil {
+						t.Error(err)
+					}
+					mu.Lock()
+					served[name]++
+					mu.Unlock()
+					time.Sleep(20 * time.Millisecond)
+				}
+			})
+		}
+		streamed := make(chan error, 1)
+		c := f.client(bus.ClientOptions{})
+		go func() { streamed <- readTicks(t.Context(), c, 0) }()
+		time.Sleep(10 * time.Second)
+		if err := leaving.Drain(t.Context()); err != nil {
+			t.Error("Drain:", err)
+		}
+		mu.Lock()
+		before := served["leaving"]
+		mu.Unlock()
+		if err := <-streamed; !errors.Is(err, bus.Draining) {
+			t.Errorf("the stream: %v, want Draining", err)
+		}
+		time.Sleep(10 * time.Second)
+		stop()
+		wg.Wait()
+		if before < 500 || served["leaving"] != before || served["staying"] < 2500 {
+			t.Errorf("served %v, %d of them before the drain was over", served, before)
+		}
+	})
+}

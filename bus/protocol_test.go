@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package bus
+
+import (
+	"fmt"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/durabus/durabus/internal/flow"
+	"github.com/durabus/durabus/internal/micro"
+)
+
+// table returns the first two cells of each row of the first table after a
+// heading of docs/protocol.md.
+func table(t *testing.T, heading string) (rows [][2]string) {
+	t.Helper()
+	text, err := os.ReadFile("../docs/protocol.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, section, ok := strings.Cut(string(text), "\n"+heading+"\n")
+	if !ok {
+		t.Fatalf("docs/protocol.md has no heading %q", heading)
+	}
+	_, body, _ := strings.Cut(section, "|---|")
+	_, body, _ = strings.Cut(body, "\n")
+	for line := range strings.Lines(body) {
+		cells := strings.Split(line, "|")
+		if len(cells) < 4 {
+			break
+		}
+		rows = append(rows, [2]string{strings.Trim(cells[1], " `"), strings.TrimSpace(cells[2])})
+	}
+	return rows
+}
+
+func compare(t *testing.T, heading string, want [][2]string) {
+	t.Helper()
+	got := table(t, heading)
+	for i := range max(len(got), len(want)) {
+		switch {
+		case i >= len(got):
+			t.Errorf("docs/protocol.md, %q lacks %q", heading, want[i])
+		case i >= len(want):
+			t.Errorf("docs/protocol.md, %q has %q, the code does not", heading, got[i])
+		case got[i] != want[i]:
+			t.Errorf("docs/protocol.md, %q has %q, the code %q", heading, got[i], want[i])
+		}
+	}
+}
+
+func TestTheDocumentHasTheTimersOfTheCode(t *testing.T) {
+	var want [][2]string
+	add := func(name string, d time.Duration) { want = append(want, [2]string{name, d.String()}) }
+	add("tick", flow.Tick)
+	add("beat", flow.BeatEvery)
+	add("dead", flow.DeadAfter)
+	add("late tick", flow.LateTick)
+	add("settle", flow.SettleTime)
+	add("accept", acceptAfter)
+	add("no answer", giveUp+flow.Tick)
+	add("ask again", askAgain)
+	add("first retry", retryUnheard[0])
+	add("second retry", retryUnheard[1])
+	add("age", flow.MaxAge)
+	add("stall", maxStall)
+	add("forget instance", forgetPeer)
+	add("forget client", forgetClient)
+	add("menu answer", firstWait)
+	add("menu silence", silence)
+	add("menu fresh", menuFresh)
+	compare(t, "## Timers", want)
+}
+
+func TestTheDocumentHasTheLimitsOfTheCode(t *testing.T) {
+	var want [][2]string
+	add := func(name string, n int) { want = append(want, [2]string{name, fmt.Sprint(n)}) }
+	add("message", frameLimit)
+	add("envelope", envelope)
+	add("chunk", chunkSize)
+	add("batch", batchSize)
+	add("value", MaxValue)
+	add("metadata", MaxMetadata)
+	add("name", maxName)
+	add("overhead", flow.Overhead)
+	add("allow", firstAllow)
+	add("stream window", streamWindow)
+	add("stream window, largest", maxWindow)
+	add("peer window", peerWindow)
+	add("peer windows", inboxBudget)
+	add("query window", queryWindow)
+	add("values", valueBudget)
+	add("handlers", defaultLimit)
+	add("streams", defaultStreams)
+	add("clients", maxSessions)
+	add("list", shortList)
+	add("full", fullEvery)
+	compare(t, "## Limits", want)
+}
+
+func TestTheDocumentHasTheCodesOfTheCode(t *testing.T) {
+	var want [][2]string
+	for _, c := range codes {
+		want = append(want, [2]string{string(c), micro.HTTPLike(string(c))})
+	}
+	compare(t, "## Errors", want)
+}

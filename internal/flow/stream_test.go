@@ -1,0 +1,162 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package flow_test
+
+import (
+	"testing"
+
+	"github.com/durabus/durabus/internal/flow"
+)
+
+func TestASenderNumbersFramesAndCountsUpdates(t *testing.T) {
+	var s flow.Sender
+	if seq := s.Next(0); seq != 1 || s.Seq() != 1 {
+		t.Errorf("the first frame has number %d", seq)
+	}
+	if _, ok := s.Pay(10, 3); ok || s.Seq() != 1 {
+		t.Error("a frame was numbered without credit")
+	}
+	s.Credit.Grant(10)
+	if seq, ok := s.Pay(10, 3); seq != 2 || !ok {
+		t.Errorf("Pay = %d, %t", seq, ok)
+	}
+	if _, ok := s.Pay(1, 1); ok || s.Credit.Used() != 10 {
+		t.Errorf("a frame was paid twice from the same credit, of which %d is used", s.Credit.Used())
+	}
+	if s.Next(1); s.Ended() {
+		t.Error("ended before End")
+	}
+	if seq, count, ok := s.End(); seq != 4 || count != 4 || !ok || !s.Ended() {
+		t.Errorf("End = %d, %d, %t", seq, count, ok)
+	}
+	if _, _, ok := s.End(); ok || s.Seq() != 4 {
+		t.Error("a stream ended twice")
+	}
+}
+
+func TestAReceiverTakesEachFrameOnceAndInOrder(t *testing.T) {
+	type frame struct {
+		seq, cost uint64
+		end       bool
+		want      flow.Verdict
+	}
+	for name, frames := range map[string][]frame{
+		"in order":           {{seq: 1, want: flow.Deliver}, {seq: 2, cost: 10, want: flow.Deliver}, {seq: 3, end: true, want: flow.Deliver}},
+		"without a number":   {{seq: 0, want: flow.Repeat}},
+		"repeated":           {{seq: 1, want: flow.Deliver}, {seq: 1, want: flow.Repeat}, {seq: 2, want: flow.Deliver}, {seq: 1, want: flow.Repeat}},
+		"missing":            {{seq: 1, want: flow.Deliver}, {seq: 3, want: flow.Gap}, {seq: 2, want: flow.Deliver}},
+		"first missing":      {{seq: 2, want: flow.Gap}},
+		"end after a gap":    {{seq: 1, want: flow.Deliver}, {seq: 3, end: true, want: flow.Gap}, {seq: 2, want: flow.Deliver}},
+		"end repeated":       {{seq: 1, end: true, want: flow.Deliver}, {seq: 1, end: true, want: flow.Late}},
+		"end of old":         {{seq: 1, want: flow.Deliver}, {seq: 1, end: true, want: flow.Repeat}, {seq: 2, want: flow.Deliver}},
+		"after the end":      {{seq: 1, end: true, want: flow.Deliver}, {seq: 2, want: flow.Late}},
+		"beyond credit":      {{seq: 1, cost: 101, want: flow.Overrun}, {seq: 1, cost: 100, want: flow.Deliver}, {seq: 2, cost: 1, want: flow.Overrun}},
+		"a repeat costs not": {{seq: 1, cost: 100, want: flow.Deliver}, {seq: 1, cost: 100, want: flow.Repeat}, {seq: 2, want: flow.Deliver}},
+		"a gap costs not":    {{seq: 2, cost: 100, want: flow.Gap}, {seq: 1, cost: 100, want: flow.Deliver}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := flow.Receiver{Window: flow.NewWindow(100, 100, 0)}
+			for i, f := range frames {
+				judge := func(seq uint64) flow.Verdict { return r.Frame(seq, f.cost) }
+				if f.end {
+					judge = r.End
+				}
+				before := r.Seq()
+				got := judge(f.seq)
+				if got != f.want {
+					t.Fatalf("step %d, frame %d: %v, want %v", i, f.seq, got, f.want)
+				}
+				if delivered := r.Seq() != before; delivered != (got == flow.Deliver) {
+					t.Fatalf("step %d: %v, and the last frame went from %d to %d", i, got, before, r.Seq())
+				}
+				if f.end && r.Ended() != (got != flow.Gap && got != flow.Repeat) {
+					t.Fatalf("step %d: after an end, ended is %t", i, r.Ended())
+				}
+			}
+		})
+	}
+}
+
+func TestAHeartbeatTellsOfLostFrames(t *testing.T) {
+	r := flow.Receiver{Window: flow.NewWindow(100, 100, 0)}
+	r.Frame(1, 0)
+	r.Frame(2, 0)
+	for seq, want := range map[uint64]flow.Verdict{0: flow.Deliver, 1: flow.Deliver, 2: flow.Deliver, 3: flow.Gap} {
+		if got := r.Published(seq); got != want {
+			t.Errorf("Published(%d) = %v with 2 here, want %v", seq, got, want)
+		}
+	}
+	if r.End(3); r.Published(9) != flow.Deliver {
+		t.Error("a heartbeat after the end tells of loss")
+	}
+}
+
+func TestVerdictsHaveNames(t *testing.T) {
+	seen := map[string]bool{}
+	for v := flow.Deliver; v <= flow.Late; v++ {
+		if s := v.String(); s == "" || s == "?" || seen[s] {
+			t.Errorf("verdict %d is called %q", v, s)
+		}
+		seen[v.String()] = true
+	}
+}
+
+// FuzzStream sends a stream of n updates over a wire that drops, repeats and
+// swaps frames. What is delivered is always a beginning of what was sent, and
+// only a whole stream ends.
+func FuzzStream(f *testing.F) {
+	f.Add(byte(5), []byte{})
+	f.Add(byte(5), []byte{0, 1, 2, 3})
+	f.Add(byte(3), []byte{0, 0, 3, 0, 0})
+	f.Add(byte(9), []byte{2, 2, 1, 1, 3, 3, 0, 1, 0, 2, 0, 3})
+	f.Fuzz(func(t *testing.T, n byte, harm []byte) {
+		var s flow.Sender
+		s.Credit.Grant(1 << 20)
+		r := flow.Receiver{Window: flow.NewWindow(1<<20, 1<<20, 0)}
+		type frame struct {
+			seq   uint64
+			count uint64
+			end   bool
+		}
+		var wire []frame
+		for range n {
+			seq, _ := s.Pay(1, 1)
+			wire = append(wire, frame{seq: seq})
+		}
+		seq, count, _ := s.End()
+		wire = append(wire, frame{seq: seq, count: count, end: true})
+		for i, h := range harm {
+			if i+1 >= len(wire) {
+				break
+			}
+			switch h & 3 {
+			case 1:
+				wire = append(wire[:i:i], wire[i+1:]...)
+			case 2:
+				wire = append(wire[:i+1:i+1], wire[i:]...)
+			case 3:
+				wire[i], wire[i+1] = wire[i+1], wire[i]
+			}
+		}
+		delivered := uint64(0)
+		for _, f := range wire {
+			if f.end {
+				if r.End(f.seq) == flow.Deliver && f.count != delivered {
+					t.Fatalf("the stream ended whole after %d of %d updates", delivered, f.count)
+				}
+				continue
+			}
+			switch r.Frame(f.seq, 1) {
+			case flow.Deliver:
+				if delivered++; f.seq != delivered {
+					t.Fatalf("frame %d was delivered as number %d", f.seq, delivered)
+				}
+			case flow.Overrun:
+				t.Fatal("a frame within the credit was refused")
+			}
+		}
+		if !r.Ended() && r.Published(s.Seq()) != flow.Gap {
+			t.Fatal("neither did the stream end nor does a heartbeat tell that frames are missing")
+		}
+	})
+}
