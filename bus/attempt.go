@@ -91,8 +91,10 @@ func (c *inCall) open(ctx context.Context, call Call, fresh bool) (whole bool, e
 	}
 	room := payloadRoom(b.conn.MaxPayload()) - metadataRoom(call.Metadata) - len(call.ContentType)
 	if room <= 0 {
-		return false, &Error{Code: TooLarge, RPC: c.desc,
-			Message: fmt.Sprintf("the metadata does not fit a message of this broker (%d bytes)", b.conn.MaxPayload())}
+		return false, &Error{
+			Code: TooLarge, RPC: c.desc,
+			Message: fmt.Sprintf("the metadata does not fit a message of this broker (%d bytes)", b.conn.MaxPayload()),
+		}
 	}
 	whole = len(call.Query) <= room
 	if whole {

@@ -4,6 +4,7 @@ package bus_test
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"iter"
@@ -60,7 +61,7 @@ func nothing() {}
 func yielding(pause time.Duration, err error, updates ...string) iter.Seq2[[]byte, error] {
 	return func(yield func([]byte, error) bool) {
 		for _, u := range updates {
-			time.Sleep(pause)
+			elapse(pause)
 			if u == "!" {
 				if !yield(nil, &bus.ElementError{Err: errors.New("no such thing in this version")}) {
 					return
@@ -74,6 +75,10 @@ func yielding(pause time.Duration, err error, updates ...string) iter.Seq2[[]byt
 		}
 	}
 }
+
+const answerAtFirstSign = "an answer just as late as the responder's first sign"
+
+func checksum(s string) string { return fmt.Sprintf("%d bytes, %x", len(s), sha256.Sum256([]byte(s))) }
 
 // text is n bytes, no two parts of which are alike.
 func text(n int) string {
@@ -132,22 +137,22 @@ func stateExchange(name, state string, updates ...string) exchange {
 }
 
 func exchanges() []exchange {
-	long := text(300_000)
+	long, query := text(300_000), text(1_300_000)
 	return append(streamExchanges(long),
 		unaryExchange("an answer", "21", "answer to 21", func(_ context.Context, q string) (string, error) {
 			return "answer to " + q, nil
 		}),
 		unaryExchange("an answer that takes a while", "21", "answer to 21", func(_ context.Context, q string) (string, error) {
-			time.Sleep(1500 * time.Millisecond)
+			elapse(1500 * time.Millisecond)
 			return "answer to " + q, nil
 		}),
-		unaryExchange("an answer just as late as the responder's first sign", "21", "answer to 21", func(_ context.Context, q string) (string, error) {
-			time.Sleep(25 * time.Millisecond)
+		unaryExchange(answerAtFirstSign, "21", "answer to 21", func(_ context.Context, q string) (string, error) {
+			elapse(25 * time.Millisecond)
 			return "answer to " + q, nil
 		}),
 		unaryExchange("a long answer", "", long, func(context.Context, string) (string, error) { return long, nil }),
-		unaryExchange("a long query", text(1_300_000), "1300000", func(_ context.Context, q string) (string, error) {
-			return fmt.Sprint(len(q)), nil
+		unaryExchange("a long query", query, checksum(query), func(_ context.Context, q string) (string, error) {
+			return checksum(q), nil
 		}),
 		refusal(), givingUp(), leaving(), message(), longMessage(),
 	)
@@ -175,7 +180,7 @@ func streamExchanges(long string) []exchange {
 		pipeExchange("a pipe with missing updates", "|1|!|!|4|!", nothing, func(context.Context) iter.Seq2[[]byte, error] {
 			return yielding(10*time.Millisecond, nil, "1", "!", "!", "4", "!")
 		}),
-		pipeExchange("a pipe that waits for its reader", "|"+strings.Join(blocks, "|"), func() { time.Sleep(20 * time.Millisecond) },
+		pipeExchange("a pipe that waits for its reader", "|"+strings.Join(blocks, "|"), func() { elapse(20 * time.Millisecond) },
 			func(context.Context) iter.Seq2[[]byte, error] { return yielding(0, nil, blocks...) }),
 		stateExchange("a state", "state", numbers...),
 		stateExchange("a long state", long, "1", "2"),

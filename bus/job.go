@@ -6,6 +6,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"math/rand/v2"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -243,6 +244,9 @@ func (j *job) stream(r Reply) {
 func (j *job) updates(r Reply) error {
 	if r.Updates == nil {
 		return nil
+	}
+	if age := j.srv.svc.MaxStreamAge; age > 0 {
+		defer time.AfterFunc(age-rand.N(age/4+1), j.leave).Stop()
 	}
 	for e, err := range untilDone(j.ctx, j.point.Description, r.Updates) {
 		switch {

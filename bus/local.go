@@ -134,8 +134,10 @@ func (m *mux) run(ctx context.Context, c Call) (r Reply, err error) {
 		return Reply{}, err
 	}
 	if c.ContentType != "" && c.ContentType != ContentTypeJSON && h.ContentType != "" && c.ContentType != h.ContentType {
-		return Reply{}, &Error{Code: Undecodable, RPC: c.Description,
-			Message: fmt.Sprintf("the query is %s; served is %s, and %s", c.ContentType, h.ContentType, ContentTypeJSON)}
+		return Reply{}, &Error{
+			Code: Undecodable, RPC: c.Description,
+			Message: fmt.Sprintf("the query is %s; served is %s, and %s", c.ContentType, h.ContentType, ContentTypeJSON),
+		}
 	}
 	return h.Call(ctx, c)
 }

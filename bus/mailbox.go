@@ -231,8 +231,10 @@ func (b *mailbox) wasDenied(ev transport.Event) {
 	for _, p := range b.peers {
 		if p.writesTo(ev.Subject) {
 			for _, c := range p.all() {
-				c.fail(&Error{Code: Denied, RPC: c.desc, Err: ev.Err, MayHaveRun: true,
-					Message: "no permission to publish to " + ev.Subject + ", where the responder is told what the caller has read"})
+				c.fail(&Error{
+					Code: Denied, RPC: c.desc, Err: ev.Err, MayHaveRun: true,
+					Message: "no permission to publish to " + ev.Subject + ", where the responder is told what the caller has read",
+				})
 			}
 		}
 	}

@@ -266,7 +266,8 @@ func (s *outStream) wait(ctx context.Context, cond func() bool) error {
 	counters := s.job.point.counters
 	counters.Blocked()
 	defer counters.Unblocked()
-	stalled := time.NewTimer(maxStall)
+	stall := s.job.srv.svc.MaxStall
+	stalled := time.NewTimer(stall)
 	defer stalled.Stop()
 	for {
 		select {
@@ -274,8 +275,10 @@ func (s *outStream) wait(ctx context.Context, cond func() bool) error {
 		case <-ctx.Done():
 			return contextError(ctx, s.job.point.Description)
 		case <-stalled.C:
-			return &Error{Code: Stalled, RPC: s.job.point.Description, MayHaveRun: true,
-				Message: fmt.Sprintf("the reader took nothing for %v", maxStall)}
+			return &Error{
+				Code: Stalled, RPC: s.job.point.Description, MayHaveRun: true,
+				Message: fmt.Sprintf("the reader took nothing for %v", stall),
+			}
 		}
 		s.mu.Lock()
 		ok := cond()
@@ -286,23 +289,12 @@ func (s *outStream) wait(ctx context.Context, cond func() bool) error {
 	}
 }
 
-// maxStall is how long a stream waits for a reader that takes nothing.
-const maxStall = time.Minute
-
 // end has the stream's end sent behind all that came before it.
 func (s *outStream) end(err error) {
 	s.mu.Lock()
 	s.ending, s.endErr = true, err
 	s.mu.Unlock()
 	s.soon()
-}
-
-// discard forgets what has not left: nobody is there to receive it.
-func (s *outStream) discard() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.batches[s.cur].Reset()
-	s.sealed, s.unsent, s.ending = nil, nil, false
 }
 
 // left waits until all has been published, so that the call is known here as

@@ -21,6 +21,7 @@ const forgetPeer = 30 * time.Second
 const (
 	shortList = 64
 	fullEvery = 10
+	beatCalls = 1024 // in one message at most
 )
 
 // A peer is one instance as a client knows it: where to write to, how much may
@@ -262,6 +263,10 @@ func (p *peer) flush() {
 	p.mu.Unlock()
 
 	for _, c := range credits {
+		if len(frames) > batchSize {
+			p.sent(p.publish(frames))
+			frames = nil
+		}
 		frames = wire.Credit{Call: c.id, Total: c.granted(), Peer: peerCredit}.Append(frames)
 	}
 	if beat {
@@ -269,16 +274,28 @@ func (p *peer) flush() {
 		for _, c := range calls {
 			b.Calls = append(b.Calls, wire.BeatCall{Call: c.id, Number: c.granted()})
 		}
-		frames = b.Append(frames)
+		for _, part := range split(b) {
+			p.sendBeat(part.Append(frames))
+			frames = nil
+		}
 	}
-	if len(frames) == 0 {
-		return
+	if len(frames) > 0 {
+		p.sent(p.publish(frames))
 	}
-	if beat {
-		p.sendBeat(frames)
-		return
+}
+
+// split makes heartbeats of one with a long list, each for a message of its own.
+func split(b wire.Beat) (parts []wire.Beat) {
+	for len(b.Calls) > beatCalls {
+		part := b
+		part.Calls, b.Calls = b.Calls[:beatCalls], b.Calls[beatCalls:]
+		parts = append(parts, part)
 	}
-	if err := p.publish(frames); err != nil {
+	return append(parts, b)
+}
+
+func (p *peer) sent(err error) {
+	if err != nil {
 		p.box.drops.add(dropSend, "to", p.instance, "error", err)
 	}
 }
@@ -313,7 +330,7 @@ func (p *peer) sendBeat(frames []byte) {
 		b.probes[n] = p
 	}
 	b.mu.Unlock()
-	if ctl == "" {
+	if ctl == "" || !b.conn.Connected() {
 		return
 	}
 	if err := b.conn.Publish(ctl, b.reply(n), wire.AppendNumber(frames, n)); err != nil {

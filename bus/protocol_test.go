@@ -66,7 +66,7 @@ func TestTheDocumentHasTheTimersOfTheCode(t *testing.T) {
 	add("first retry", retryUnheard[0])
 	add("second retry", retryUnheard[1])
 	add("age", flow.MaxAge)
-	add("stall", maxStall)
+	add("stall", defaultStall)
 	add("forget instance", forgetPeer)
 	add("forget client", forgetClient)
 	add("menu answer", firstWait)

@@ -107,8 +107,10 @@ func (r *reader) begin(a arrival) error {
 	}
 	if total > uint64(len(a.payload)) {
 		if !r.c.box.values.take(total) {
-			return &Error{Code: TooLarge, RPC: r.c.desc, MayHaveRun: true,
-				Message: fmt.Sprintf("no room for a value of %d bytes: this client puts others together now", total)}
+			return &Error{
+				Code: TooLarge, RPC: r.c.desc, MayHaveRun: true,
+				Message: fmt.Sprintf("no room for a value of %d bytes: this client puts others together now", total),
+			}
 		}
 		r.reserved = total
 	}

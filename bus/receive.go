@@ -297,8 +297,10 @@ func (b *mailbox) accepted(f *wire.Accept, reply string, number uint64) {
 		return
 	}
 	if f.Protocol != protocolVersion {
-		c.failLocked(&Error{Code: Invalid, RPC: c.desc, Instance: f.Instance, MayHaveRun: true,
-			Message: "the responder speaks protocol version " + strconv.Itoa(int(f.Protocol)) + ", this caller " + strconv.Itoa(protocolVersion)})
+		c.failLocked(&Error{
+			Code: Invalid, RPC: c.desc, Instance: f.Instance, MayHaveRun: true,
+			Message: "the responder speaks protocol version " + strconv.Itoa(int(f.Protocol)) + ", this caller " + strconv.Itoa(protocolVersion),
+		})
 		return
 	}
 	c.accepted, c.instance = true, f.Instance

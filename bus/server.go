@@ -29,6 +29,16 @@ type Service struct {
 	Limit       int               // handlers that have not answered at a time, beyond which callers get Busy; default 1000
 	Streams     int               // open streams at a time, beyond which callers get Busy; default 100,000
 
+	// MaxStreamAge ends streams of that age with Draining, so that durable clients
+	// open elsewhere and load spreads after a scale-out. Each stream's is up to a
+	// quarter less, at random. Default none.
+	MaxStreamAge time.Duration
+
+	// MaxStall ends a stream with Stalled whose reader lives but has taken nothing
+	// for so long, though it had something to take. Default 1 min; negative is
+	// never.
+	MaxStall time.Duration
+
 	// AnyConn takes the connection whatever its options are; see
 	// [ClientOptions.AnyConn].
 	AnyConn bool
@@ -37,6 +47,7 @@ type Service struct {
 const (
 	defaultLimit   = 1000
 	defaultStreams = 100_000
+	defaultStall   = time.Minute
 	maxSessions    = 1 << 16 // callers remembered at a time
 )
 
@@ -233,115 +244,6 @@ func (s *Server) Instance() string { return s.instance }
 // Dropped returns how many messages were dropped because they made no sense, by
 // reason.
 func (s *Server) Dropped() map[string]uint64 { return s.drops.all() }
-
-// Drain leaves the fleet without failing anything: no new calls come here any
-// more, those on their way are served, open streams end with [Draining] after
-// their last update so that durable clients open elsewhere at once, and calls in
-// progress go on until ctx is done, which cancels them. Then the server is
-// closed. An error says what was cut short.
-func (s *Server) Drain(ctx context.Context) error {
-	s.mu.Lock()
-	if s.leaving || s.closed {
-		s.mu.Unlock()
-		return s.Close()
-	}
-	s.leaving = true
-	subs := s.subs
-	s.mu.Unlock()
-	s.micro.Drain()
-
-	var errs []error
-	var wg sync.WaitGroup
-	var mu sync.Mutex
-	for _, sub := range subs {
-		if sub.request {
-			wg.Go(func() {
-				err := sub.Drain(ctx)
-				mu.Lock()
-				defer mu.Unlock()
-				errs = append(errs, err)
-			})
-		}
-	}
-	wg.Wait()
-	s.endStreams()
-	errs = append(errs, s.idle(ctx))
-	if err := s.conn.Flush(ctx); err != nil {
-		errs = append(errs, err)
-	}
-	return errors.Join(append(errs, s.Close())...)
-}
-
-// endStreams tells every open stream to go elsewhere.
-func (s *Server) endStreams() {
-	s.moving.Store(true) // for those that join a session from now on
-	for _, sess := range s.allSessions() {
-		for _, j := range sess.all() {
-			j.leave()
-		}
-	}
-}
-
-// idle waits for the handlers.
-func (s *Server) idle(ctx context.Context) error {
-	idle := make(chan struct{})
-	go func() {
-		s.calls.Wait()
-		close(idle)
-	}()
-	select {
-	case <-idle:
-		return nil
-	case <-ctx.Done():
-		s.cancel(Draining)
-		<-idle
-		return ctx.Err()
-	}
-}
-
-// Close stops the server: it takes no more calls, cancels those in progress,
-// ends the open streams with [Draining] and waits for their handlers to return.
-// Only the first Close returns an error; all of them wait.
-func (s *Server) Close() error {
-	s.mu.Lock()
-	if s.closed {
-		s.mu.Unlock()
-		<-s.done
-		return nil
-	}
-	defer close(s.done)
-	s.leaving, s.closed = true, true
-	subs, stop := s.subs, s.stop
-	s.mu.Unlock()
-
-	var errs []error
-	for _, sub := range subs {
-		if sub.request {
-			errs = append(errs, ended(sub.Unsubscribe()))
-		}
-	}
-	s.cancel(Draining)
-	s.calls.Wait()
-	close(s.quit) // the outbox publishes what it has, then returns
-	s.loops.Wait()
-	for _, sub := range subs {
-		if !sub.request {
-			errs = append(errs, ended(sub.Unsubscribe()))
-		}
-	}
-	if stop != nil {
-		stop()
-	}
-	return errors.Join(errs...)
-}
-
-// ended forgives a subscription that had ended, by Drain or with its connection.
-func ended(err error) error {
-	if errors.Is(err, nats.ErrBadSubscription) || errors.Is(err, nats.ErrConnectionClosed) {
-		return nil
-	}
-	return err
-}
 
 func (s *Server) allSessions() []*session {
 	s.mu.Lock()

@@ -5,6 +5,7 @@ package bus
 import (
 	"cmp"
 	"fmt"
+	"math"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -24,11 +25,15 @@ func (svc Service) withDefaults() (Service, error) {
 			return svc, &Error{Code: Invalid, Message: fmt.Sprintf("service prefix %q: %s", svc.Prefix, what)}
 		}
 	}
-	if svc.Limit < 0 || svc.Streams < 0 {
+	if svc.Limit < 0 || svc.Streams < 0 || svc.MaxStreamAge < 0 {
 		return svc, &Error{Code: Invalid, Message: "a service's limits must not be negative"}
 	}
 	svc.Limit = cmp.Or(svc.Limit, defaultLimit)
 	svc.Streams = cmp.Or(svc.Streams, defaultStreams)
+	svc.MaxStall = cmp.Or(svc.MaxStall, defaultStall)
+	if svc.MaxStall < 0 {
+		svc.MaxStall = math.MaxInt64
+	}
 	if svc.Name == "" {
 		name := strings.TrimSuffix(filepath.Base(os.Args[0]), ".exe")
 		svc.Name = cmp.Or(strings.Trim(notServiceName.ReplaceAllString(name, "-"), "-"), "service")

@@ -32,6 +32,9 @@ const (
 	swapped  operation = "swapped with the next"
 )
 
+// elapse lets virtual time pass: exchanges run in bubbles.
+func elapse(d time.Duration) { time.Sleep(d) }
+
 // tamper does op to message number n of those that both connections publish. End
 // ends it and reports whether there was such a message.
 func tamper(net *transport.Net, n int64, op operation) (end func() bool) {
@@ -155,6 +158,21 @@ func (h harmed) wrong(x exchange, whole harmed) (wrong []string) {
 		add("%d messages were sent when all was over", h.chatter)
 	}
 	return wrong
+}
+
+// The answer and the word that somebody has the call race for the caller.
+func TestAnAnswerAtTheMomentOfTheFirstSignLeavesNothingBehind(t *testing.T) {
+	for _, x := range exchanges() {
+		if x.name != answerAtFirstSign {
+			continue
+		}
+		for range 200 {
+			whole := harm(t, x, 0, dropped)
+			if wrong := whole.wrong(x, whole); len(wrong) > 0 {
+				t.Fatal(wrong)
+			}
+		}
+	}
 }
 
 func TestNoMessageThatIsHarmedHarmsTheResult(t *testing.T) {

@@ -155,8 +155,10 @@ func published(err error) error {
 // Subscribe implements [Conn].
 func (c *NATS) Subscribe(subject, queue string, f func(Msg)) (Subscription, error) {
 	s, err := c.nc.QueueSubscribe(subject, queue, func(m *nats.Msg) {
-		f(Msg{Subject: m.Subject, Reply: m.Reply, Header: m.Header, Data: m.Data,
-			NoResponders: len(m.Data) == 0 && m.Header != nil && m.Header.Get("Status") == "503"})
+		f(Msg{
+			Subject: m.Subject, Reply: m.Reply, Header: m.Header, Data: m.Data,
+			NoResponders: len(m.Data) == 0 && m.Header != nil && m.Header.Get("Status") == "503",
+		})
 	})
 	if err != nil {
 		return nil, err
