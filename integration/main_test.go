@@ -5,6 +5,7 @@ package integration
 import (
 	"io"
 	"log/slog"
+	"os"
 	"testing"
 
 	"github.com/nats-io/nats.go"
@@ -15,6 +16,10 @@ import (
 )
 
 func TestMain(m *testing.M) {
+	if role := os.Getenv(childRole); role != "" {
+		childMain(role)
+		return
+	}
 	slog.SetDefault(slog.New(slog.NewTextHandler(io.Discard, nil)))
 	goleak.VerifyTestMain(m)
 }
