@@ -5,6 +5,7 @@ package bus
 import (
 	"context"
 	"errors"
+	"fmt"
 )
 
 // This file is the plumbing that the packages of the kinds are made of. Programs
@@ -94,6 +95,10 @@ func EncodeError(d Description, types []ErrorType, err error) error {
 		}
 		if merr != nil {
 			out.Message += "; its error " + t.Name + " could not be encoded: " + merr.Error()
+			return out
+		}
+		if len(detail) > maxDetail {
+			out.Message += fmt.Sprintf("; its error %s has %d bytes, at most %d are allowed", t.Name, len(detail), maxDetail)
 			return out
 		}
 		out.Code, out.typ, out.detail = Application, t.Name, detail

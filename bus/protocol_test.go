@@ -82,6 +82,8 @@ func TestTheDocumentHasTheLimitsOfTheCode(t *testing.T) {
 	add("envelope", envelope)
 	add("chunk", chunkSize)
 	add("batch", batchSize)
+	add("text", maxText)
+	add("detail", maxDetail)
 	add("value", MaxValue)
 	add("metadata", MaxMetadata)
 	add("name", maxName)
@@ -98,6 +100,7 @@ func TestTheDocumentHasTheLimitsOfTheCode(t *testing.T) {
 	add("clients", maxSessions)
 	add("list", shortList)
 	add("full", fullEvery)
+	add("beat calls", beatCalls)
 	compare(t, "## Limits", want)
 }
 

@@ -108,8 +108,10 @@ func (s *Server) admit(j *job, o *wire.Open) error {
 		return err
 	}
 	j.sess = sess
-	switch first, age := sess.received(o, j, s.now()); {
-	case !first:
+	switch v, age := sess.received(o, j, s.now()); {
+	case v == tooOld:
+		return bad(Expired, "too many later calls have come before it to tell it from a repeated one")
+	case v == repeated:
 		s.drops.add(dropRepeatedRq, "rpc", j.point.Description, "call", j.callID())
 		j.reply = "" // the first of them is answered
 		return bad(Invalid, "repeated")

@@ -308,3 +308,65 @@ func readTicks(ctx context.Context, c bus.Caller, from int) error {
 	}
 	return errors.New("the stream came to a good end")
 }
+
+func TestAStreamOfTheGreatestAgeIsSentElsewhere(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		hold := piperpc.RPC[int, int]{Name: "hold", Version: 1}
+		net := transport.NewNet(1)
+		srv, err := bus.ServeOn(net.Dial(), bus.Service{Name: "test", MaxStreamAge: time.Hour}, hold.Handler(
+			func(ctx context.Context, _ int) (iter.Seq2[int, error], error) {
+				return func(yield func(int, error) bool) { <-ctx.Done() }, nil
+			}))
+		if err != nil {
+			t.Fatal(err)
+		}
+		client := bus.NewClientOn(net.Dial(), bus.ClientOptions{})
+		began := time.Now()
+		updates, err := hold.Client(client)(t.Context(), 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, err = range updates {
+			if !errors.Is(err, bus.Draining) {
+				t.Errorf("the stream ended with %v", err)
+			}
+		}
+		if age := time.Since(began); err == nil || age < 45*time.Minute || age > time.Hour {
+			t.Errorf("it ended after %v with %v", age, err)
+		}
+		client.Close()
+		srv.Close()
+	})
+}
+
+func TestAReaderThatTakesNothingIsGivenUp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		flood := piperpc.RPC[int, []byte]{Name: "flood", Version: 1}
+		net := transport.NewNet(1)
+		srv, err := bus.ServeOn(net.Dial(), bus.Service{Name: "test", MaxStall: 10 * time.Second}, flood.Handler(
+			func(ctx context.Context, _ int) (iter.Seq2[[]byte, error], error) {
+				return func(yield func([]byte, error) bool) {
+					for yield(make([]byte, 1000), nil) {
+					}
+				}, nil
+			}))
+		if err != nil {
+			t.Fatal(err)
+		}
+		client := bus.NewClientOn(net.Dial(), bus.ClientOptions{})
+		updates, err := flood.Client(client)(t.Context(), 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(11 * time.Second)
+		n, last := 0, error(nil)
+		for _, last = range updates {
+			n++
+		}
+		if n < 200 || !errors.Is(last, bus.Stalled) {
+			t.Errorf("%d updates, then %v", n, last)
+		}
+		client.Close()
+		srv.Close()
+	})
+}

@@ -71,9 +71,18 @@ func (s *Server) sessionOf(o *wire.Open) (*session, error) {
 	return sess, nil
 }
 
+// A requestVerdict says what a request is to its session.
+type requestVerdict uint8
+
+const (
+	firstOfCall requestVerdict = iota
+	repeated
+	tooOld // to be told from a repeated one: the caller has to ask anew
+)
+
 // received notes a request: whether it is the first of its call, and how long it
 // was on its way.
-func (s *session) received(o *wire.Open, j *job, now time.Duration) (first bool, age time.Duration) {
+func (s *session) received(o *wire.Open, j *job, now time.Duration) (v requestVerdict, age time.Duration) {
 	s.heard.Store(true)
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -84,14 +93,17 @@ func (s *session) received(o *wire.Open, j *job, now time.Duration) (first bool,
 	if s.seen[by] == nil {
 		s.seen[by] = new(flow.Seen)
 	}
-	if !s.seen[by].First(o.Call) {
-		return false, 0
+	switch seen := s.seen[by]; {
+	case seen.Old(o.Call):
+		return tooOld, 0
+	case !seen.First(o.Call):
+		return repeated, 0
 	}
 	if o.SentUS == 0 { // our idea of its clock was wrong
 		s.transit.Forget()
-		return true, 0
+		return firstOfCall, 0
 	}
-	return true, s.transit.Age(time.Duration(o.SentUS)*time.Microsecond, now)
+	return firstOfCall, s.transit.Age(time.Duration(o.SentUS)*time.Microsecond, now)
 }
 
 // address takes the client's newest. s.mu is held.

@@ -4,6 +4,7 @@ package bus
 
 import (
 	"errors"
+	"strings"
 
 	"github.com/durabus/durabus/internal/wire"
 )
@@ -15,12 +16,20 @@ func toWire(err error) *wire.Error {
 	}
 	e, ok := errors.AsType[*Error](err)
 	if !ok {
-		return &wire.Error{Code: string(Failed), Message: err.Error(), MayHaveRun: true}
+		return &wire.Error{Code: string(Failed), Message: cut(err.Error(), maxText), MayHaveRun: true}
 	}
 	return &wire.Error{
-		Code: string(e.Code), Message: e.Message, MayHaveRun: e.MayHaveRun,
+		Code: string(e.Code), Message: cut(e.Message, maxText), MayHaveRun: e.MayHaveRun,
 		Instance: e.Instance, CallID: e.CallID, Type: e.typ, Detail: e.detail,
 	}
+}
+
+// cut returns the beginning of a text that is for people.
+func cut(text string, n int) string {
+	if len(text) <= n {
+		return text
+	}
+	return strings.ToValidUTF8(text[:n], "") + "…"
 }
 
 // fromWire is its inverse, at the caller of d.

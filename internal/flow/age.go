@@ -45,6 +45,9 @@ type Seen struct {
 
 const seenSpan = 16 * 64
 
+// Old reports whether call is too far back to be told from a repeated one.
+func (s *Seen) Old(call uint64) bool { return call < s.highest && s.highest-call >= seenSpan }
+
 // First reports whether call was not seen before, and remembers it.
 func (s *Seen) First(call uint64) bool {
 	switch {
@@ -57,7 +60,7 @@ func (s *Seen) First(call uint64) bool {
 			}
 		}
 		s.highest = call
-	case s.highest-call >= seenSpan:
+	case s.Old(call):
 		return false
 	case s.bits[call%seenSpan/64]&(1<<(call%64)) != 0:
 		return false
