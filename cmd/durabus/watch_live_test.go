@@ -73,7 +73,8 @@ func TestAWatchFollowsItsRPCThroughARestartAndAnUpgrade(t *testing.T) {
 		t.Fatal(err)
 	}
 	next(`Lost +`)
-	next(`Resumed +hello.clock.v2 at ` + second.Instance()) // nothing was missed
+	next(`Connected +hello.clock.v2 at ` + second.Instance())
+	next(`Snapshot +\d+$`)
 }
 
 func TestAWatchFollowsAPipe(t *testing.T) {
