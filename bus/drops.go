@@ -65,6 +65,7 @@ const (
 	dropOverflow   = "messages for an inbox beyond its limits"
 	dropUnheard    = "message that nobody receives"
 	dropReply      = "answer to nobody"
+	dropNotTaken   = "one-way message that its handler did not take"
 	dropSend       = "message that could not be sent"
 )
 

@@ -5,7 +5,6 @@ package bus
 import (
 	"context"
 	"fmt"
-	"log/slog"
 	"math/rand/v2"
 	"strings"
 	"sync/atomic"
@@ -107,7 +106,7 @@ func (j *job) run() {
 	switch {
 	case j.point.Kind == OneWay:
 		if err != nil {
-			slog.Warn("durabus: a message was not taken", "rpc", j.point.String(), "call", j.callID(), "error", err)
+			j.srv.drops.add(dropNotTaken, "call", j.callID(), "error", err)
 		}
 	case j.plain:
 		j.answerPlain(r, err)
