@@ -22,16 +22,31 @@ const (
 
 // An attempt says what went before in sending one call.
 type attempt struct {
+	name    string        // of the RPC, with the client's prefix
 	unheard int           // times that nobody was subscribed
 	silent  bool          // it was sent before and nothing was heard
 	since   time.Duration // when it was sent first, if it was silent
 	fresh   bool          // it was too old on arrival: have our clock learned anew
+	from    place         // where the stream that it takes up stands
 }
 
 // attempt sends c once and waits for what its kind promises first.
 func (b *mailbox) attempt(ctx context.Context, subject string, c Call, how attempt) (Reply, error) {
+	r, err := b.dispatch(ctx, subject, c, how)
+	switch {
+	case err != nil || r == nil:
+		return Reply{}, err
+	case c.Kind == OneWay:
+		r.c.finish()
+		return Reply{}, r.refusal()
+	}
+	return r.reply(ctx)
+}
+
+// dispatch sends c once. The reader of what comes back is nil if nothing does.
+func (b *mailbox) dispatch(ctx context.Context, subject string, c Call, how attempt) (*reader, error) {
 	if ctx.Err() != nil {
-		return Reply{}, notSent(contextError(ctx, c.Description))
+		return nil, notSent(contextError(ctx, c.Description))
 	}
 	in := &inCall{
 		box: b, id: b.next(), desc: c.Description, subject: subject, wake: make(chan struct{}, 1),
@@ -44,25 +59,24 @@ func (b *mailbox) attempt(ctx context.Context, subject string, c Call, how attem
 		in.recv.Window = flow.NewWindow(streamWindow, uint64(max(window(c.Window), streamWindow)), 0)
 	}
 	if err := b.begin(in); err != nil {
-		return Reply{}, err
+		return nil, err
 	}
-	whole, err := in.open(ctx, c, how.fresh)
+	whole, err := in.open(ctx, c, how)
 	if err != nil || c.Kind == OneWay && whole {
 		in.finish()
-		return Reply{}, err
+		return nil, err
 	}
 	r := &reader{c: in}
+	if in.resume {
+		r.call, r.name = c, how.name
+	}
 	if !whole {
 		if err := in.sendRest(ctx, c.Query, r); err != nil {
 			in.finish()
-			return Reply{}, err
+			return nil, err
 		}
 	}
-	if c.Kind == OneWay {
-		in.finish()
-		return Reply{}, r.refusal()
-	}
-	return r.reply(ctx)
+	return r, nil
 }
 
 func window(n int) int {
@@ -73,17 +87,17 @@ func window(n int) int {
 }
 
 // open publishes the request. It reports whether all of the query went with it.
-func (c *inCall) open(ctx context.Context, call Call, fresh bool) (whole bool, err error) {
+func (c *inCall) open(ctx context.Context, call Call, how attempt) (whole bool, err error) {
 	b := c.box
 	o := wire.Open{
 		Protocol: protocolVersion, Minor: protocolMinor, Features: features, Client: b.id, Call: c.id,
 		Kind: uint32(call.Kind), ContentType: call.ContentType, Metadata: call.Metadata,
-		Allow: firstAllow, PeerCredit: peerWindow,
+		Allow: firstAllow, PeerCredit: peerWindow, Epoch: how.from.epoch, Position: how.from.position,
 	}
 	if call.Kind.Streams() || call.Kind == Unary {
 		o.Credit = c.recv.Window.Granted()
 	}
-	if !fresh {
+	if !how.fresh {
 		o.SentUS = uint64(max(b.now().Microseconds(), 1))
 	}
 	if deadline, ok := ctx.Deadline(); ok {

@@ -150,7 +150,7 @@ func (cl *Client) send(ctx context.Context, c Call) (Reply, error) {
 		return Reply{}, err
 	}
 	subject := cl.subject(c.Description)
-	var how attempt
+	how := attempt{name: wire.FullName(cl.prefix, c.Name)}
 	for {
 		sent := cl.box.now()
 		r, err := cl.box.attempt(ctx, subject, c, how)

@@ -48,6 +48,8 @@ type arrival struct {
 	kind    wire.Kind
 	payload []byte // elements, or a piece of a value
 	total   uint64
+	before  uint64 // positions of Data
+	last    uint64
 	cost    uint64
 	err     error // of a Fault or, with no kind, a Break
 }

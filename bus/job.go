@@ -35,9 +35,13 @@ type job struct {
 	cancel  context.CancelCauseFunc
 	timer   *time.Timer // of acceptAfter
 	out     outStream
+	source  Source // of a stream's updates
 
 	accepted atomic.Bool // the caller knows that we have it
 	silent   atomic.Bool // nobody is there to hear more
+
+	epoch    string // of the source where the stream begins
+	position uint64
 
 	query inQuery // in pieces
 	// The session's:
@@ -49,6 +53,7 @@ func (s *Server) newJob(p *endpoint, o *wire.Open, m transport.Msg) *job {
 	j := &job{srv: s, point: p, id: o.Call, reply: m.Reply, direct: strings.HasPrefix(m.Subject, wire.Root+"."), allow: int(min(o.Allow, firstAllow)), started: s.now()}
 	j.call = Call{Description: p.Description, Query: o.Query, ContentType: o.ContentType, Metadata: o.Metadata}
 	j.out.init(j, o.Credit)
+	j.source.epoch, j.source.after, j.source.soon = o.Epoch, o.Position, j.out.soon
 	if o.TimeoutUS > 0 {
 		ctx, stop := context.WithTimeout(s.ctx, time.Duration(o.TimeoutUS)*time.Microsecond)
 		j.ctx, j.cancel = context.WithCancelCause(ctx)
@@ -87,7 +92,11 @@ func (j *job) run() {
 	if !j.plain && j.point.Kind != OneWay && !j.accepted.Load() {
 		j.timer = time.AfterFunc(acceptAfter, j.acceptLate)
 	}
-	r, err := j.srv.mux.call(j.ctx, j.call, j.callID(), "")
+	ctx := j.ctx
+	if j.point.Kind.Streams() {
+		ctx = withSource(ctx, &j.source)
+	}
+	r, err := j.srv.mux.call(ctx, j.call, j.callID(), "")
 	if j.timer != nil {
 		j.timer.Stop()
 	}
@@ -101,6 +110,9 @@ func (j *job) run() {
 		if err != nil {
 			err = j.srv.mux.said(err, j.point.Description, j.callID())
 		}
+	}
+	if err == nil && j.point.Kind.Streams() {
+		err = j.locate()
 	}
 	j.verdict(err)
 	switch {
@@ -117,6 +129,20 @@ func (j *job) run() {
 	default:
 		j.answer(r)
 	}
+}
+
+// locate learns where the stream stands in its source. A caller that wants to
+// take one up gets an error, and no state, where this is another.
+func (j *job) locate() error {
+	var ok bool
+	j.epoch, j.position, ok = j.source.begin()
+	if ok {
+		return nil
+	}
+	return j.srv.mux.said(&Error{
+		Code: Lost, MayHaveRun: true,
+		Message: "the stream cannot be taken up: the updates since are not kept here (any more)",
+	}, j.point.Description, j.callID())
 }
 
 // verdict counts the call: its processing ends here.
@@ -250,9 +276,13 @@ func (j *job) updates(r Reply) error {
 	for e, err := range untilDone(j.ctx, j.point.Description, r.Updates) {
 		switch {
 		case err == nil:
+			j.source.took()
 			err = j.out.push(j.ctx, e)
+			j.source.done()
 		case IsElement(err):
+			j.source.took()
 			err = j.out.fault(j.ctx, err)
+			j.source.done()
 		case !EndsStream(err):
 			err = nil // a Break of a stream that is passed on: nothing is missing
 		}

@@ -39,7 +39,8 @@ func (l local) Call(ctx context.Context, c Call) (Reply, error) {
 		return Reply{}, notSent(contextError(ctx, c.Description))
 	}
 	id := fmt.Sprintf("local-%d", localCalls.Add(1))
-	r, err := l.mux.call(ctx, c, id, "")
+	// The streams that a handler opens here are not its own.
+	r, err := l.mux.call(withSource(ctx, nil), c, id, "")
 	if _, served := l.handlers[c.Description]; served && c.Kind == OneWay {
 		if err != nil {
 			slog.Warn("durabus: a message was not taken", "rpc", c.String(), "call", id, "error", err)

@@ -96,7 +96,10 @@ func (s *outStream) grant(total uint64) {
 // by piece as credit comes.
 func (s *outStream) begin(r Reply) error {
 	j := s.job
-	first := wire.First{Call: j.id, Metadata: r.Metadata}
+	first := wire.First{Call: j.id, Metadata: r.Metadata, Epoch: j.epoch, Position: j.position}
+	if !j.source.WantsState() {
+		first.Resumed, r.First = true, nil
+	}
 	long := s.long(r)
 	if long {
 		first.Total = uint64(len(r.First))
@@ -241,6 +244,9 @@ func (s *outStream) seal(cost uint64, updates int, add func(seq uint64, blocked 
 		return false
 	}
 	seq, _ := s.send.Pay(cost, updates)
+	if updates > 0 {
+		s.job.source.owe()
+	}
 	add(seq, s.waited)
 	s.waited = 0
 	return true
@@ -355,14 +361,15 @@ func (s *outStream) take() (m outMsg, ok bool) {
 	case len(s.sealed) > 0:
 		m = outMsg{data: s.sealed, last: s.send.Seq(), opening: s.opening}
 		s.sealed, s.opening = nil, false
-	case b.Count() > 0:
+	case b.Count() > 0 || s.owesPosition():
 		cost := flow.Cost(b.Size())
 		if !s.payPeer(cost) {
 			return m, false
 		}
 		seq, _ := s.send.Pay(cost, b.Count()) // push has looked
 		s.job.point.counters.Sent(b.Count())
-		m = outMsg{data: b.Packet(wire.Data{Call: s.job.id, Seq: seq, Blocked: s.waited}), last: seq}
+		before, last := s.job.source.stamp()
+		m = outMsg{data: b.Packet(wire.Data{Call: s.job.id, Seq: seq, Before: before, Last: last, Blocked: s.waited}), last: seq}
 		s.waited = 0
 		s.cur = 1 - s.cur
 		s.batches[s.cur].Reset()
@@ -378,6 +385,12 @@ func (s *outStream) take() (m outMsg, ok bool) {
 		return m, false
 	}
 	return m, true
+}
+
+// owesPosition reports whether a frame without updates is due that tells where
+// the stream stands. s.mu is held.
+func (s *outStream) owesPosition() bool {
+	return !s.ending && s.job.source.owes() && s.send.Credit.Fits(flow.Cost(0))
 }
 
 // unpublished keeps a message for when the connection is back. What the broker

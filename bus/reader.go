@@ -20,6 +20,12 @@ type reader struct {
 	reserved uint64 // bytes of the values' budget that value has
 	count    uint64 // updates
 	used     bool
+
+	call   Call   // to take the stream up with, if it may be
+	name   string // of its RPC, with the client's prefix
+	at     place
+	broken bool        // a Break was told, and not its end
+	stop   func() bool // what the end of the context does to c
 }
 
 // next returns the next frame.
@@ -49,16 +55,19 @@ func (r *reader) reply(ctx context.Context) (Reply, error) {
 		c.finish()
 		return reply, nil
 	}
+	r.begun()
 	// Whoever never loops is released by its context.
-	stop := context.AfterFunc(ctx, c.finish)
+	r.stop = context.AfterFunc(ctx, c.finish)
 	reply.Updates = func(yield func(Element, error) bool) {
 		if r.used {
 			yield(Element{}, &Error{Code: Invalid, RPC: c.desc, Message: "updates are single-use: call again for another loop"})
 			return
 		}
 		r.used = true
-		defer c.finish()
-		defer stop()
+		defer func() {
+			r.stop()
+			r.c.finish()
+		}()
 		r.updates(ctx, yield)
 	}
 	return reply, nil
@@ -190,20 +199,23 @@ func (r *reader) updates(ctx context.Context, yield func(Element, error) bool) {
 	for {
 		a, err := r.next(ctx)
 		if err != nil {
-			yield(Element{}, err)
-			return
+			if !r.resume(ctx, err, yield) {
+				return
+			}
+			continue
 		}
 		more := true
 		switch a.kind {
 		case wire.KindData:
-			more = r.elements(a.payload, yield)
+			more = r.elements(a, yield)
 		case wire.KindChunk:
 			more = r.piece(a, yield)
 		case wire.KindFault:
 			r.count++
+			r.at.known = false
 			more = yield(Element{}, a.err)
-		case 0: // a Break
-			more = yield(Element{}, a.err)
+		case 0:
+			more = r.tell(a.err.(*Break), yield)
 		case wire.KindEnd:
 			if err := r.ended(); err != nil {
 				yield(Element{}, err)
@@ -220,7 +232,12 @@ func (r *reader) updates(ctx context.Context, yield func(Element, error) bool) {
 	}
 }
 
-func (r *reader) elements(records []byte, yield func(Element, error) bool) bool {
+func (r *reader) elements(a arrival, yield func(Element, error) bool) bool {
+	if !r.at.goesOn(a) {
+		yield(Element{}, r.c.lost(fmt.Sprintf("updates behind position %d of their source came behind %d", a.before, r.at.position)))
+		return false
+	}
+	records := a.payload
 	if r.value.Partial() {
 		yield(Element{}, r.c.lost("an update came within another"))
 		return false
@@ -237,6 +254,7 @@ func (r *reader) elements(records []byte, yield func(Element, error) bool) bool 
 			return false
 		}
 	}
+	r.at.passed(a)
 	return true
 }
 
@@ -253,6 +271,7 @@ func (r *reader) piece(a arrival, yield func(Element, error) bool) bool {
 	if v, whole := r.value.Take(); whole {
 		r.unreserve()
 		r.count++
+		r.at.known = false
 		return yield(Element{data: v}, nil)
 	}
 	return true

@@ -58,7 +58,7 @@ func (b *mailbox) frame(k wire.Kind, body []byte, reply string, number uint64, t
 		if err := f.Parse(body); err != nil {
 			return err
 		}
-		b.deliver(f.Call, f.Seq, f.Blocked, arrival{kind: k, payload: f.Elements, cost: flow.Cost(len(f.Elements))})
+		b.deliver(f.Call, f.Seq, f.Blocked, arrival{kind: k, payload: f.Elements, before: f.Before, last: f.Last, cost: flow.Cost(len(f.Elements))})
 	case wire.KindChunk:
 		var f wire.Chunk
 		if err := f.Parse(body); err != nil {

@@ -30,7 +30,8 @@ type Policy struct {
 	// wait longer. Default 50 ms.
 	Spread time.Duration
 
-	// Resume takes an interrupted stream up again where nothing of it was lost, so
+	// Resume takes an interrupted stream up again where nothing of it was lost, or
+	// where the responder's source keeps what was (see staterpc.Publisher.Keep), so
 	// that Lost may be followed by Resumed. Without it every interruption is the
 	// end of the stream, and its place is taken by a fresh one.
 	Resume bool

@@ -25,6 +25,8 @@ type Publisher[S, U any] struct {
 
 	mu       sync.Mutex // guards the fields below; held while apply runs
 	state    S
+	position uint64 // of state: how many updates were published
+	history  history[S, U]
 	watchers map[*Writer[U]]struct{}
 }
 
@@ -42,6 +44,8 @@ func (p *Publisher[S, U]) Publish(u U) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.state = p.apply(p.state, u)
+	p.position++
+	p.history.add(u, p.apply)
 	for w := range p.watchers {
 		if !w.Offer(u) {
 			w.Close(ErrLagged)
@@ -52,15 +56,24 @@ func (p *Publisher[S, U]) Publish(u U) {
 
 // Watch returns the state and every update after it, until ctx is done or the
 // watcher lags. The state is shared with other watchers and must not be changed.
+// In the handler of a call that takes up a stream, and with a backlog that
+// reaches back so far (see [Publisher.Keep]), they are those of where that was.
 func (p *Publisher[S, U]) Watch(ctx context.Context) (S, iter.Seq2[U, error], error) {
 	if ctx.Err() != nil {
 		var none S
 		return none, nil, context.Cause(ctx)
 	}
 	w := streamrpc.NewWriter[U](ctx, p.backlog)
-	state := p.join(w)
+	source := bus.SourceOf(ctx)
+	state, before, missed := p.join(w, source)
+	for _, u := range before {
+		state = p.apply(state, u)
+	}
 	stop := context.AfterFunc(ctx, func() { p.leave(w) }) // also for updates that are never looped over
 	updates := w.Updates()
+	if p.history.epoch != "" {
+		updates = located(source, missed, updates)
+	}
 	return state, func(yield func(U, error) bool) {
 		defer p.leave(w)
 		defer stop()
@@ -68,12 +81,22 @@ func (p *Publisher[S, U]) Watch(ctx context.Context) (S, iter.Seq2[U, error], er
 	}, nil
 }
 
-// join returns the state before the first update that w gets.
-func (p *Publisher[S, U]) join(w *Writer[U]) S {
+// join adds w, and returns the state where the source is to begin: a state, what
+// to apply to it, and the updates between there and the first that w gets.
+func (p *Publisher[S, U]) join(w *Writer[U], source *bus.Source) (state S, before, missed []U) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.watchers[w] = struct{}{}
-	return p.state
+	epoch, position := source.Asked()
+	before, missed, ok := p.history.since(epoch, position, p.position)
+	if ok {
+		source.Begin(epoch, position)
+		return p.history.base, before, missed
+	}
+	if p.history.epoch != "" {
+		source.Begin(p.history.epoch, p.position)
+	}
+	return p.state, nil, nil
 }
 
 func (p *Publisher[S, U]) leave(w *Writer[U]) {

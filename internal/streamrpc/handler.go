@@ -26,7 +26,7 @@ func (r RPC[Q, S, U]) Handler(f Func[Q, S, U]) bus.Handler {
 		if err != nil {
 			return reply, bus.EncodeError(r.Description, r.Errors, err)
 		}
-		if r.hasFirst() {
+		if r.hasFirst() && bus.SourceOf(ctx).WantsState() {
 			if reply.First, err = codecs.first.Append(nil, &first); err != nil {
 				return bus.Reply{}, bus.AnswerNotEncoded(r.Description, "the state", err)
 			}

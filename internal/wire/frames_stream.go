@@ -12,6 +12,7 @@ type First struct {
 	Position uint64 // of the state in its source
 	Total    uint64 // length of the value, if it goes on in Chunks
 	Data     []byte // all of the value, or its beginning
+	Resumed  bool   // the updates after the position asked for follow; Data is empty
 }
 
 // Append appends the frame to a packet.
@@ -31,6 +32,7 @@ func (f *First) fields(e *encoder) {
 	e.uint(5, f.Position)
 	e.uint(6, f.Total)
 	e.bytes(7, f.Data)
+	e.bool(8, f.Resumed)
 }
 
 // Parse sets f to the frame with this body. Data aliases body.
@@ -53,6 +55,8 @@ func (f *First) Parse(body []byte) error {
 			f.Total = r.uint64()
 		case 7:
 			f.Data = r.bytes()
+		case 8:
+			f.Resumed = r.bool()
 		}
 	}
 	return r.err

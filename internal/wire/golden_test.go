@@ -37,6 +37,7 @@ var golden = []struct {
 	}.Append(nil)},
 	{"first, all fields", wire.First{
 		Call: 1, Seq: 2, Metadata: map[string]string{"region": "eu"}, Epoch: "E", Position: 5, Total: 6, Data: []byte("state"),
+		Resumed: true,
 	}.Append(nil)},
 	{"data", wire.Data{
 		Call: 1, Seq: 2, Before: 3, Last: 5, Blocked: wire.BlockedOnStream | wire.BlockedOnPeer, Elements: []byte("\x32\x03one\x32\x00"),

@@ -693,6 +693,7 @@ type First struct {
 	Position      uint64                 `protobuf:"varint,5,opt,name=position,proto3" json:"position,omitempty"` // of the state in its source
 	Total         uint64                 `protobuf:"varint,6,opt,name=total,proto3" json:"total,omitempty"`       // length of the value, if it goes on in Chunks
 	Data          []byte                 `protobuf:"bytes,7,opt,name=data,proto3" json:"data,omitempty"`          // all of the value, or its beginning
+	Resumed       bool                   `protobuf:"varint,8,opt,name=resumed,proto3" json:"resumed,omitempty"`   // the updates after the position asked for follow, data is empty
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -774,6 +775,13 @@ func (x *First) GetData() []byte {
 		return x.Data
 	}
 	return nil
+}
+
+func (x *First) GetResumed() bool {
+	if x != nil {
+		return x.Resumed
+	}
+	return false
 }
 
 // Data carries updates.
@@ -1622,7 +1630,7 @@ const file_frames_proto_rawDesc = "" +
 	"\binstance\x18\x05 \x01(\tR\binstance\x12\x16\n" +
 	"\x06credit\x18\x06 \x01(\x04R\x06credit\x12\x18\n" +
 	"\asession\x18\a \x01(\x04R\asession\x12\x12\n" +
-	"\x04used\x18\b \x01(\x04R\x04used\"\xbc\x01\n" +
+	"\x04used\x18\b \x01(\x04R\x04used\"\xd6\x01\n" +
 	"\x05First\x12\x12\n" +
 	"\x04call\x18\x01 \x01(\x04R\x04call\x12\x10\n" +
 	"\x03seq\x18\x02 \x01(\x04R\x03seq\x121\n" +
@@ -1630,7 +1638,8 @@ const file_frames_proto_rawDesc = "" +
 	"\x05epoch\x18\x04 \x01(\tR\x05epoch\x12\x1a\n" +
 	"\bposition\x18\x05 \x01(\x04R\bposition\x12\x14\n" +
 	"\x05total\x18\x06 \x01(\x04R\x05total\x12\x12\n" +
-	"\x04data\x18\a \x01(\fR\x04data\"\x8e\x01\n" +
+	"\x04data\x18\a \x01(\fR\x04data\x12\x18\n" +
+	"\aresumed\x18\b \x01(\bR\aresumed\"\x8e\x01\n" +
 	"\x04Data\x12\x12\n" +
 	"\x04call\x18\x01 \x01(\x04R\x04call\x12\x10\n" +
 	"\x03seq\x18\x02 \x01(\x04R\x03seq\x12\x16\n" +

@@ -1,0 +1,164 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package bus
+
+import (
+	"context"
+	"time"
+
+	"github.com/durabus/durabus/internal/flow"
+	"github.com/durabus/durabus/internal/wire"
+)
+
+// A place is where a reader stands in the source of its updates. It moves only
+// when the reader has taken all that came before it.
+type place struct {
+	epoch    string // "": there is no source
+	position uint64
+	known    bool // all updates up to position were taken whole, and nothing behind it
+}
+
+// goesOn reports whether the updates of a follow what was taken. Those without
+// positions do: the frames they came in are numbered.
+func (p *place) goesOn(a arrival) bool {
+	return p.epoch == "" || a.last == 0 || a.before == p.position && a.last >= a.before
+}
+
+// passed notes that the updates of a were taken.
+func (p *place) passed(a arrival) {
+	if a.last == 0 {
+		p.known = false
+		return
+	}
+	p.position, p.known = a.last, true
+}
+
+// begun learns where the stream begins.
+func (r *reader) begun() {
+	r.c.mu.Lock()
+	defer r.c.mu.Unlock()
+	f := r.c.first
+	r.at = place{epoch: f.Epoch, position: f.Position, known: f.Epoch != ""}
+}
+
+// tell yields what happens to the stream.
+func (r *reader) tell(b *Break, yield func(Element, error) bool) (more bool) {
+	r.broken = b.Err != nil
+	return yield(Element{}, b)
+}
+
+// mayResume reports whether a stream that err ended can be taken up where the
+// reader stands. What the responder itself ended is over.
+func (r *reader) mayResume(err error) bool {
+	e, ok := err.(*Error)
+	if !ok || !r.at.known || !r.call.Kind.Streams() {
+		return false
+	}
+	return e.Code == Lost || e.Code == Gone || e.Code == Disconnected
+}
+
+// resume takes up, at the same instance, the stream that cause has ended: no
+// other has its source. It tells of each attempt. Where it cannot it yields the
+// stream's end and reports false, as where the reader has enough.
+func (r *reader) resume(ctx context.Context, cause error, yield func(Element, error) bool) bool {
+	if !r.mayResume(cause) {
+		yield(Element{}, cause)
+		return false
+	}
+	if !r.broken && !r.tell(&Break{Err: cause}, yield) {
+		return false
+	}
+	wait, _ := ctx.Value(resumeKey{}).(func(int) time.Duration)
+	err, _ := cause.(*Error)
+	gone := err.Code == Gone // with a connection: one attempt says whether it is
+	for n, start := 1, time.Duration(-1); ; n++ {
+		if e := r.pause(ctx, err.Again, wait(n)); e != nil {
+			yield(Element{}, e)
+			return false
+		}
+		now := r.c.box.now()
+		if start < 0 {
+			start = now
+		}
+		if err = r.reopen(ctx); err == nil {
+			info := r.info()
+			return r.tell(&Break{Info: &info}, yield)
+		}
+		if err.Code == Disconnected {
+			start, gone = -1, false
+		}
+		if ctx.Err() != nil || gone || !passing(err.Code) || start >= 0 && now-start > flow.SettleTime {
+			break
+		}
+		if !r.tell(&Break{Err: err}, yield) {
+			return false
+		}
+	}
+	yield(Element{}, r.notResumed(ctx, err))
+	return false
+}
+
+// passing reports whether the instance may be reached later: it may be about to
+// reconnect too.
+func passing(c Code) bool {
+	return c == NoResponder || c == Disconnected || c == NoAnswer || c == Busy || c == Expired
+}
+
+func (r *reader) notResumed(ctx context.Context, err *Error) error {
+	if ctx.Err() != nil {
+		return r.c.contextError(ctx)
+	}
+	e := r.c.lost("the stream was interrupted and cannot be taken up: " + err.Error())
+	e.Err, e.Again = err, err.Again
+	return e
+}
+
+// pause waits until the connection is back, if that is known, and then for d.
+func (r *reader) pause(ctx context.Context, back <-chan struct{}, d time.Duration) error {
+	if back != nil {
+		select {
+		case <-back:
+		case <-r.c.box.quit:
+			return r.c.box.unusable(errClosed, r.c.desc)
+		case <-ctx.Done():
+			return r.c.contextError(ctx)
+		}
+	}
+	if !sleep(ctx, d) {
+		return r.c.contextError(ctx)
+	}
+	return nil
+}
+
+// reopen asks the instance for what comes behind the reader's place, and makes
+// that the reader's call.
+func (r *reader) reopen(ctx context.Context) *Error {
+	subject := wire.InstanceSubject(r.info().Instance, r.name, r.call.Version)
+	next, err := r.c.box.dispatch(ctx, subject, r.call, attempt{name: r.name, from: r.at})
+	if err == nil {
+		if _, err = next.first(ctx); err == nil && !next.resumes(r.at) {
+			err = next.c.lost("the responder does not go on where the stream was")
+		}
+		if err != nil {
+			next.c.finish()
+		}
+	}
+	if err != nil {
+		return err.(*Error)
+	}
+	r.stop()
+	r.c.finish()
+	r.unreserve()
+	r.c, r.pending, r.spare = next.c, next.pending, nil
+	r.value, r.count = flow.Value{}, 0
+	r.stop = context.AfterFunc(ctx, next.c.finish)
+	return nil
+}
+
+// resumes reports whether the first frame says that the stream goes on at p.
+func (r *reader) resumes(p place) bool {
+	r.begun()
+	r.c.mu.Lock()
+	defer r.c.mu.Unlock()
+	return r.c.first.Resumed && r.at == p
+}
