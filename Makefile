@@ -6,7 +6,7 @@ COUNT    ?= 10
 BENCH    ?= .
 BASE     ?= main
 
-.PHONY: help check test race fuzz bench bench-compare integration lint generate demo
+.PHONY: help check test race fuzz bench bench-compare integration soak lint generate demo
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -22,6 +22,9 @@ race: ## run all tests under the race detector
 
 integration: ## run the tests on embedded NATS only
 	go test -count=1 ./integration/...
+
+soak: ## roll fleets through versions at 2,000 calls a second
+	DURABUS_SOAK=1 go test -count=1 -timeout 20m -v -run 'TestARollingUpgrade' ./integration
 
 lint: ## vet, staticcheck, format and generated code
 	go vet ./...
