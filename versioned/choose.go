@@ -19,7 +19,9 @@ func (f Family[F]) Pick(ctx context.Context, c bus.Caller) (bus.Description, err
 	return f.members[i].Description, nil
 }
 
-// pick returns the first member after one that can be called and is served.
+// pick returns the first member after one that can be called and is served, and
+// its place in the list of all members twice: what was passed over may be served
+// by now, and its caller comes to an end all the same.
 func (f Family[F]) pick(ctx context.Context, c bus.Caller, after int) (int, error) {
 	if f.err != nil {
 		return 0, f.err
@@ -32,8 +34,8 @@ func (f Family[F]) pick(ctx context.Context, c bus.Caller, after int) (int, erro
 	if err != nil {
 		return 0, err
 	}
-	for i := after + 1; i < len(f.members); i++ {
-		if m := &f.members[i]; m.Client != nil && slices.Contains(served, m.Version) {
+	for i := after + 1; i < 2*len(f.members); i++ {
+		if m := &f.members[i%len(f.members)]; m.Client != nil && slices.Contains(served, m.Version) {
 			return i, nil
 		}
 	}

@@ -138,7 +138,7 @@ func (f Family[F]) Client(c bus.Caller) F {
 			var none F
 			return none, 0, err
 		}
-		return clients[i], i, nil
+		return clients[i%len(clients)], i, nil
 	})
 }
 

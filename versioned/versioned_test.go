@@ -249,3 +249,29 @@ func TestChoosingAllocatesNothing(t *testing.T) {
 func calling(ctx context.Context, f v2) func() {
 	return func() { _, _ = f(ctx, "1") }
 }
+
+// A fickle caller's menu changes with each look at it.
+type fickle struct {
+	bus.Caller
+	menus *[][]int
+}
+
+func (f fickle) Served(context.Context, string) ([]int, error) {
+	now := (*f.menus)[0]
+	if len(*f.menus) > 1 {
+		*f.menus = (*f.menus)[1:]
+	}
+	return now, nil
+}
+
+// The last responder of version 1 leaves just after the first of version 2 has
+// come, which a menu of a moment ago does not know.
+func TestAVersionThatIsServedByNowIsUsed(t *testing.T) {
+	family := New(three, two, Via(one, up, down))
+	var info bus.Info
+	c := fickle{bus.Local(two.Handler(echo)), &[][]int{{1}, {2}}}
+	answer, err := family.Client(c)(bus.WithInfo(t.Context(), &info), "41")
+	if answer != "41" || err != nil || info.RPC != two.Describe() {
+		t.Errorf("got %q, %v from %v", answer, err, info.RPC)
+	}
+}
