@@ -129,9 +129,14 @@ func (q question) answer(a answer) bool {
 	}
 }
 
-// askOne asks one of those who serve name which versions it serves.
+// askOne asks one of those who serve name which versions it serves, and all of
+// them if that one is leaving.
 func (b *mailbox) askOne(ctx context.Context, name string) ([]int, error) {
 	answers, err := b.ask(ctx, wire.MenuOneSubject(name), name, true)
+	if versions := union(answers); err != nil || len(answers) == 0 || len(versions) > 0 {
+		return versions, err
+	}
+	answers, err = b.ask(ctx, wire.MenuAllSubject(name), name, false)
 	return union(answers), err
 }
 

@@ -23,7 +23,7 @@ const (
 // An attempt says what went before in sending one call.
 type attempt struct {
 	name    string        // of the RPC, with the client's prefix
-	unheard int           // times that nobody was subscribed
+	untaken int           // times that nobody was subscribed, or one who was leaving
 	silent  bool          // it was sent before and nothing was heard
 	since   time.Duration // when it was sent first, if it was silent
 	fresh   bool          // it was too old on arrival: have our clock learned anew

@@ -139,9 +139,10 @@ func (cl *Client) subject(d Description) string {
 	return wire.RequestSubject(name, d.Version)
 }
 
-// retryUnheard is how long to wait after the broker said that nobody is
-// subscribed: the word of a subscription may be on its way between servers.
-var retryUnheard = [...]time.Duration{5 * time.Millisecond, 20 * time.Millisecond}
+// retryUntaken is how long to wait after the broker said that nobody is
+// subscribed, or a responder that it is leaving: the word of a subscription may
+// be on its way between servers, or that of its end.
+var retryUntaken = [...]time.Duration{5 * time.Millisecond, 20 * time.Millisecond}
 
 // send carries out one call. It is sent again only where it certainly was not
 // carried out, or may be carried out twice.
@@ -158,11 +159,11 @@ func (cl *Client) send(ctx context.Context, c Call) (Reply, error) {
 		switch {
 		case !ok:
 			return r, err
-		case e.Err == errUnheard && how.unheard < len(retryUnheard):
-			if !sleep(ctx, retryUnheard[how.unheard]) {
+		case cl.untaken(e) && how.untaken < len(retryUntaken):
+			if !sleep(ctx, retryUntaken[how.untaken]) {
 				return Reply{}, notSent(contextError(ctx, c.Description))
 			}
-			how.unheard++
+			how.untaken++
 		case e.Err == errUnheard:
 			return Reply{}, cl.explain(ctx, c.Description)
 		case e.Err == errSilent && !how.silent:
@@ -173,6 +174,12 @@ func (cl *Client) send(ctx context.Context, c Call) (Reply, error) {
 			return r, err
 		}
 	}
+}
+
+// untaken reports whether another responder may take the call that ended so: it
+// reached none, or one that is leaving.
+func (cl *Client) untaken(e *Error) bool {
+	return e.Err == errUnheard || e.Code == Draining && !e.MayHaveRun && cl.instance == ""
 }
 
 // explain says why nobody received a call.

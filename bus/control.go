@@ -10,7 +10,11 @@ import (
 
 // control takes what clients send to the addresses we gave them.
 func (s *Server) control(m transport.Msg) {
-	token, _, _ := wire.ParseControlSubject(m.Subject)
+	token, n, _ := wire.ParseControlSubject(m.Subject)
+	if token == surveyToken {
+		s.surveyed(n, m)
+		return
+	}
 	s.mu.Lock()
 	sess := s.tokens[token]
 	s.mu.Unlock()

@@ -100,10 +100,8 @@ func (j *job) run() {
 	if j.timer != nil {
 		j.timer.Stop()
 	}
-	if e, ok := err.(*Error); ok && e.Code == Canceled {
-		if cause, ok := context.Cause(j.ctx).(Code); ok {
-			e.Code = cause // what cancelled it says more
-		}
+	if e, ok := err.(*Error); ok {
+		j.blame(e)
 	}
 	if err == nil {
 		err = checkSize(j.point.Description, "an answer", len(r.First), true)
@@ -143,6 +141,16 @@ func (j *job) locate() error {
 		Code: Lost, MayHaveRun: true,
 		Message: "the stream cannot be taken up: the updates since are not kept here (any more)",
 	}, j.point.Description, j.callID())
+}
+
+// blame gives the error of a handler that was cancelled the reason for that,
+// which says more. A handler that returns the reason itself may have run too:
+// the word is not its own.
+func (j *job) blame(e *Error) {
+	cause, ok := context.Cause(j.ctx).(Code)
+	if ok && (e.Code == Canceled || e.Code == cause) {
+		e.Code, e.MayHaveRun = cause, true
+	}
 }
 
 // verdict counts the call: its processing ends here.

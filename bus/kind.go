@@ -71,11 +71,11 @@ func AnswerNotDecoded(i Info, what string, err error) error {
 }
 
 // SaysUnserved reports whether err is the answer that nobody serves the version
-// called, so that another may be tried; not whether a call made by a conversion
-// or a handler ended so.
+// called, or only one who is leaving and has not begun, so that another may be
+// tried; not whether a call made by a conversion or a handler ended so.
 func SaysUnserved(err error) bool {
 	e, ok := errors.AsType[*Error](err)
-	return ok && e.Code == Unserved
+	return ok && (e.Code == Unserved || e.Code == Draining && !e.MayHaveRun)
 }
 
 // EncodeError turns what a handler of d returned into what is sent: one of the

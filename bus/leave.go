@@ -5,47 +5,71 @@ package bus
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync"
 
 	"github.com/nats-io/nats.go"
 )
 
-// Drain leaves the fleet without failing anything: no new calls come here any
-// more, those on their way are served, open streams end with [Draining] after
-// their last update so that durable clients open elsewhere at once, and calls in
-// progress go on until ctx is done, which cancels them. Then the server is
-// closed. An error says what was cut short.
+// Drain leaves the fleet without failing anything. The menu does not name this
+// server any more; what others serve too ends here at once, and what nobody else
+// serves when 250 ms have passed without a call of it, at most 2 s. Calls on
+// their way are served, open streams end with [Draining] after their last update
+// so that durable clients open elsewhere at once, and calls in progress go on
+// until ctx is done, which cancels them. Then the server is closed. An error says
+// what was cut short.
 func (s *Server) Drain(ctx context.Context) error {
 	s.mu.Lock()
-	if s.leaving || s.closed {
+	if s.draining {
 		s.mu.Unlock()
 		return s.Close()
 	}
-	s.leaving = true
-	subs := s.subs
+	s.draining = true
 	s.mu.Unlock()
 	s.micro.Drain()
 
-	var errs []error
-	var wg sync.WaitGroup
-	var mu sync.Mutex
-	for _, sub := range subs {
-		if sub.request {
-			wg.Go(func() {
-				err := sub.Drain(ctx)
-				mu.Lock()
-				defer mu.Unlock()
-				errs = append(errs, err)
-			})
-		}
-	}
-	wg.Wait()
+	last := s.last(ctx)
+	s.mu.Lock()
+	s.leaving = true
+	subs := s.subs
+	s.mu.Unlock()
+	errs := drain(ctx, subs, last)
 	s.endStreams()
 	errs = append(errs, s.idle(ctx))
 	if err := s.conn.Flush(ctx); err != nil {
 		errs = append(errs, err)
 	}
 	return errors.Join(append(errs, s.Close())...)
+}
+
+// drain ends the subscriptions of requests, those of the endpoints in last when
+// no calls come any more.
+func drain(ctx context.Context, subs []subscription, last []*endpoint) (errs []error) {
+	callers := make(chan struct{}) // closed when those of last have gone
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		defer close(callers)
+		if len(last) > 0 {
+			quiet(ctx, last)
+		}
+	})
+	var mu sync.Mutex
+	for _, sub := range subs {
+		if !sub.request {
+			continue
+		}
+		wg.Go(func() {
+			if slices.Contains(last, sub.point) {
+				<-callers
+			}
+			err := ended(sub.Drain(ctx))
+			mu.Lock()
+			defer mu.Unlock()
+			errs = append(errs, err)
+		})
+	}
+	wg.Wait()
+	return errs
 }
 
 // endStreams tells every open stream to go elsewhere.
@@ -86,7 +110,7 @@ func (s *Server) Close() error {
 		return nil
 	}
 	defer close(s.done)
-	s.leaving, s.closed = true, true
+	s.draining, s.leaving, s.closed = true, true, true
 	subs, stop := s.subs, s.stop
 	s.mu.Unlock()
 

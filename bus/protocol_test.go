@@ -63,8 +63,8 @@ func TestTheDocumentHasTheTimersOfTheCode(t *testing.T) {
 	add("accept", acceptAfter)
 	add("no answer", giveUp+flow.Tick)
 	add("ask again", askAgain)
-	add("first retry", retryUnheard[0])
-	add("second retry", retryUnheard[1])
+	add("first retry", retryUntaken[0])
+	add("second retry", retryUntaken[1])
 	add("age", flow.MaxAge)
 	add("stall", defaultStall)
 	add("forget instance", forgetPeer)
@@ -72,6 +72,9 @@ func TestTheDocumentHasTheTimersOfTheCode(t *testing.T) {
 	add("menu answer", firstWait)
 	add("menu silence", silence)
 	add("menu fresh", menuFresh)
+	add("survey", surveyWait)
+	add("quiet", quietFor)
+	add("quiet limit", quietLimit)
 	compare(t, "## Timers", want)
 }
 

@@ -36,6 +36,7 @@ func (s *Server) instanceRequest(m transport.Msg) {
 // request takes a request for p. It runs on the subscription's goroutine and
 // does no more than decide whether there is a handler to start.
 func (s *Server) request(p *endpoint, m transport.Msg) {
+	p.calls.Add(1)
 	if h := m.Header[contentTypeHeader]; len(h) > 0 {
 		s.plainRequest(p, m, h[0])
 		return
@@ -241,7 +242,8 @@ func (s *Server) discovery(m transport.Msg) {
 	}
 }
 
-// asked answers which versions of name are served here.
+// asked answers which versions of name are served here; none once the server is
+// on its way out.
 func (s *Server) asked(name string, m transport.Msg) {
 	kind, body, _, err := wire.Next(m.Data)
 	var ask wire.Ask
@@ -253,8 +255,13 @@ func (s *Server) asked(name string, m transport.Msg) {
 		return
 	}
 	answer := wire.Served{Instance: s.instance}
+	s.mu.Lock()
+	stays := !s.draining
+	s.mu.Unlock()
 	for _, v := range s.mux.served[name] {
-		answer.Versions = append(answer.Versions, uint32(v))
+		if stays {
+			answer.Versions = append(answer.Versions, uint32(v))
+		}
 	}
 	if err := s.conn.Publish(m.Reply, "", answer.Append(nil)); err != nil {
 		s.drops.add(dropSend, "error", err)

@@ -83,9 +83,11 @@ type Server struct {
 	stop     func()
 	sessions map[string]*session // by client
 	tokens   map[string]*session
-	running  int // handlers that have not answered
-	open     int // streams
-	leaving  bool
+	running  int     // handlers that have not answered
+	open     int     // streams
+	survey   *survey // of a drain
+	draining bool    // Drain or Close has begun: the menu does not say any more what is served here
+	leaving  bool    // and no new streams are taken
 	closed   bool
 	ticking  bool
 	gen      uint64 // the connection's generation when it was looked at last
@@ -95,11 +97,13 @@ type Server struct {
 type endpoint struct {
 	Description
 	counters *micro.Counters
+	calls    atomic.Uint64 // requests that came
 }
 
 type subscription struct {
 	transport.Subscription
-	request bool // ends at the beginning of a drain
+	request bool      // ends at the beginning of a drain
+	point   *endpoint // whose queue it is; nil
 }
 
 // Serve starts a server of handlers. Calls made after it returns are answered,
@@ -173,8 +177,8 @@ func (s *Server) requestSubject(d Description) string {
 // make may share the load.
 const queueGroup = "q"
 
-// subscribe opens the subscriptions: what is asked of us first, so that when the
-// requests come all else is there.
+// subscribe opens the subscriptions: those of the requests when all that a call
+// needs is there, and those of the menu last, so that it says nothing too early.
 func (s *Server) subscribe() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -185,29 +189,29 @@ func (s *Server) subscribe() error {
 
 	var err error
 	var subjects []string
-	add := func(subject, queue string, request bool, f func(transport.Msg)) {
+	add := func(subject, queue string, request bool, p *endpoint, f func(transport.Msg)) {
 		if err != nil {
 			return
 		}
 		var sub transport.Subscription
 		if sub, err = s.conn.Subscribe(subject, queue, f); err == nil {
-			s.subs = append(s.subs, subscription{sub, request})
+			s.subs = append(s.subs, subscription{sub, request, p})
 			subjects = append(subjects, subject)
 		}
 	}
-	add(wire.ControlSubjects(s.instance), "", false, s.control)
+	add(wire.ControlSubjects(s.instance), "", false, nil, s.control)
 	for _, subject := range s.micro.Subjects() {
-		add(subject, "", false, s.discovery)
+		add(subject, "", false, nil, s.discovery)
 	}
-	add(wire.InstanceSubjects(s.instance), "", true, s.instanceRequest)
+	add(wire.InstanceSubjects(s.instance), "", true, nil, s.instanceRequest)
+	for _, p := range s.points {
+		add(s.requestSubject(p.Description), queueGroup, true, p, func(m transport.Msg) { s.request(p, m) })
+	}
 	for name := range s.mux.served {
 		full := wire.FullName(s.svc.Prefix, name)
 		answer := func(m transport.Msg) { s.asked(name, m) }
-		add(wire.MenuOneSubject(full), queueGroup, true, answer)
-		add(wire.MenuAllSubject(full), "", true, answer)
-	}
-	for _, p := range s.points {
-		add(s.requestSubject(p.Description), queueGroup, true, func(m transport.Msg) { s.request(p, m) })
+		add(wire.MenuOneSubject(full), queueGroup, true, nil, answer)
+		add(wire.MenuAllSubject(full), "", true, nil, answer)
 	}
 	if err != nil {
 		return &Error{Code: Disconnected, Err: err, Message: "subscribing: " + err.Error()}
