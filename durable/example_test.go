@@ -87,6 +87,39 @@ func ExamplePipe() {
 	// Lost
 }
 
+// A program that cannot start without its first state.
+func ExampleStateOrFail() {
+	client := stock.Client(bus.Local(stock.Handler(shelf)))
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	events, err := durable.StateOrFail(ctx, client, "apples", durable.Policy{})
+	if err != nil {
+		fmt.Println("cannot start:", err)
+		return
+	}
+	for ev := range events {
+		fmt.Println(ev.Kind)
+		if ev.Kind == durable.Lost {
+			break // State would go on: so would this
+		}
+	}
+	// Output:
+	// Attempting
+	// Connected
+	// Snapshot
+	// Update
+	// Update
+	// Lost
+}
+
+func ExamplePipeOrFail() {
+	sales := piperpc.RPC[string, int]{Name: "shop.sales", Version: 1}
+	client := sales.Client(bus.Local()) // where nobody serves them
+	_, err := durable.PipeOrFail(context.Background(), client, "apples", durable.Policy{})
+	fmt.Println(errors.Is(err, bus.NoResponder))
+	// Output: true
+}
+
 // A program that gives up where asking again will not help.
 func ExamplePolicy() {
 	refuse := func(context.Context, string) (int, iter.Seq2[int, error], error) { return 0, nil, bus.Unauthorized }

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"iter"
+	"sync/atomic"
 
 	"github.com/durabus/durabus/bus"
 )
@@ -13,10 +14,14 @@ import (
 // open opens one stream, whose context is ctx.
 type open[S, U any] func(ctx context.Context) (S, iter.Seq2[U, error], error)
 
-func follow[S, U any](ctx context.Context, f open[S, U], snapshots bool, p Policy) iter.Seq[Event[S, U]] {
+// follow returns the events of the streams that f opens. The first loop over
+// them begins with first, unless it is nil.
+func follow[S, U any](ctx context.Context, f open[S, U], snapshots bool, p Policy, first *opened[S, U]) iter.Seq[Event[S, U]] {
+	var taken atomic.Pointer[opened[S, U]]
+	taken.Store(first)
 	return func(yield func(Event[S, U]) bool) {
 		r := run[S, U]{open: f, snapshots: snapshots, backoff: backoff{policy: p}, ctx: ctx, yield: yield}
-		r.loop(bus.WithResume(ctx, p.wait))
+		r.loop(p.resuming(ctx), taken.Swap(nil))
 	}
 }
 
@@ -44,10 +49,14 @@ func (r *run[S, U]) fail(end ending) bool {
 	return r.yield(Event[S, U]{Kind: end.kind, Err: end.err}) && !r.backoff.policy.final(end.err)
 }
 
-func (r *run[S, U]) loop(ctx context.Context) {
+// loop goes from attempt to attempt, of which the first has already succeeded
+// where o is not nil.
+func (r *run[S, U]) loop(ctx context.Context, o *opened[S, U]) {
+	defer o.leave()
 	told := false // that an attempt is being made
 	for told || r.tell(Event[S, U]{Kind: Attempting}) {
-		end, more := r.attempt(ctx)
+		end, more := r.attempt(ctx, o)
+		o = nil
 		told = end.kind == Attempting
 		if !more || !told && !r.fail(end) || !r.backoff.pause(ctx, end) {
 			return
@@ -55,32 +64,23 @@ func (r *run[S, U]) loop(ctx context.Context) {
 	}
 }
 
-// attempt opens a stream and yields it to its end.
-func (r *run[S, U]) attempt(ctx context.Context) (end ending, more bool) {
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	info := new(bus.Info)
-	state, updates, err := r.enter(bus.WithInfo(ctx, info))
-	if err != nil {
-		return r.refused(err), true
+// attempt opens a stream, unless o is one, and yields it to its end.
+func (r *run[S, U]) attempt(ctx context.Context, o *opened[S, U]) (end ending, more bool) {
+	if o == nil {
+		var err error
+		if o, err = r.open.enter(ctx); err != nil {
+			return r.refused(err), true
+		}
 	}
-	r.connected(info)
-	if !r.tell(Event[S, U]{Kind: Connected, Info: info}) {
+	defer o.leave()
+	r.connected(&o.info)
+	if !r.tell(Event[S, U]{Kind: Connected, Info: &o.info}) {
 		return end, false
 	}
-	if r.snapshots && !r.tell(Event[S, U]{Kind: Snapshot, State: state}) {
+	if r.snapshots && !r.tell(Event[S, U]{Kind: Snapshot, State: o.state}) {
 		return end, false
 	}
-	return r.stream(updates)
-}
-
-// enter opens a stream once the process has not too many openings under way.
-func (r *run[S, U]) enter(ctx context.Context) (s S, u iter.Seq2[U, error], err error) {
-	if !openings.enter(ctx) {
-		return s, nil, ctx.Err()
-	}
-	defer openings.leave()
-	return r.open(ctx)
+	return r.stream(o.updates)
 }
 
 // stream yields updates until they end, and returns how.

@@ -73,6 +73,12 @@ func (s *script) Func(ctx context.Context, _ string) (int, iter.Seq2[int, error]
 	}, nil
 }
 
+// pipe is Func without the state.
+func (s *script) pipe(ctx context.Context, _ string) (iter.Seq2[int, error], error) {
+	_, updates, err := s.Func(ctx, "")
+	return updates, err
+}
+
 // open counts the streams that nobody has let go.
 func (s *script) open() (n int) {
 	for _, ctx := range s.streams {

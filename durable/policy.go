@@ -3,8 +3,11 @@
 package durable
 
 import (
+	"context"
 	"math/rand/v2"
 	"time"
+
+	"github.com/durabus/durabus/bus"
 )
 
 // A Policy says when to try again. The zero Policy tries for ever.
@@ -63,6 +66,9 @@ func (p Policy) spread(doublings int) time.Duration {
 	}
 	return rand.N(doubled(s, doublings))
 }
+
+// resuming returns the context to open streams with.
+func (p Policy) resuming(ctx context.Context) context.Context { return bus.WithResume(ctx, p.wait) }
 
 func (p Policy) final(err error) bool { return p.Final != nil && p.Final(err) }
 

@@ -65,10 +65,14 @@ func live(ctx context.Context, symbol string) (quote, iter.Seq2[quote, error], e
 	}, nil
 }
 
-// watch returns the first n events and when they came, to a tenth of a second.
-func watch(ctx context.Context, link *bustest.Link, symbol string, n int, p durable.Policy) (got []string) {
+func watch(ctx context.Context, link *bustest.Link, symbol string, n int, p durable.Policy) []string {
+	return told(durable.State(ctx, prices.Client(link), symbol, p), n)
+}
+
+// told returns the first n events and when they came, to a tenth of a second.
+func told[S, U any](events iter.Seq[durable.Event[S, U]], n int) (got []string) {
 	start := time.Now()
-	for ev := range durable.State(ctx, prices.Client(link), symbol, p) {
+	for ev := range events {
 		line := fmt.Sprintf("%.1fs %v", time.Since(start).Truncate(100*time.Millisecond).Seconds(), ev.Kind)
 		switch ev.Kind {
 		case durable.Connected:
