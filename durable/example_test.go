@@ -120,6 +120,40 @@ func ExamplePipeOrFail() {
 	// Output: true
 }
 
+// A value that is made when it is first needed, and anew once it has broken.
+func ExampleValue() {
+	type session struct {
+		number int
+		over   bool
+	}
+	made := 0
+	login := durable.NewValue(durable.Recipe[*session]{
+		Create: func(context.Context) (*session, error) {
+			made++
+			return &session{number: made}, nil
+		},
+		Broken:  func(s *session) bool { return s.over },
+		Discard: func(s *session) { fmt.Println("logged out of", s.number) },
+	})
+	defer login.Close()
+	for range 4 {
+		s, err := login.Get(context.Background())
+		if err != nil {
+			fmt.Println(err)
+			return
+		}
+		fmt.Println("using", s.number)
+		s.over = made == 1
+	}
+	// Output:
+	// using 1
+	// logged out of 1
+	// using 2
+	// using 2
+	// using 2
+	// logged out of 2
+}
+
 // A program that gives up where asking again will not help.
 func ExamplePolicy() {
 	refuse := func(context.Context, string) (int, iter.Seq2[int, error], error) { return 0, nil, bus.Unauthorized }
