@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -22,6 +23,8 @@ import (
 //	module NAME             makes the working folder a module that requires this one
 //	doc FILE BLOCK [AS]     writes the code block of a document that stands between the lines
 //	                        <!-- BLOCK --> and <!-- /BLOCK -->, to the file AS or BLOCK
+//	replace FILE BLOCK BEGIN IN   puts a block in the place of the declaration in the file IN that begins
+//	                        with BEGIN and ends with a line without an indent
 //	start NAME PROGRAM ARG… starts a program
 //	until NAME TEXT…        waits until the program has printed each text, one after the other
 //	stop NAME               interrupts it and waits for its end
@@ -48,7 +51,7 @@ func TestScripts(t *testing.T) {
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"module": module, "doc": doc, "broker": breakBroker,
+			"module": module, "doc": doc, "replace": replace, "broker": breakBroker,
 			"start": start, "until": until, "stop": stop, "kill": kill,
 		},
 	})
@@ -107,24 +110,40 @@ func module(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Check(ts.Exec("go", "mod", "edit", "-replace", "github.com/durabus/durabus="+repository))
 }
 
-// doc extracts a block of a document. The broker of a newcomer listens where
-// the documents say, that of a script does not.
+// blockOf returns the code of a block of a document. The broker of a newcomer
+// listens where the documents say, that of a script does not.
+func blockOf(ts *testscript.TestScript, file, block string) string {
+	text, err := os.ReadFile(filepath.Join("..", file))
+	ts.Check(err)
+	_, rest, _ := strings.Cut(string(text), "<!-- "+block+" -->\n```go\n")
+	code, _, ok := strings.Cut(rest, "```\n<!-- /"+block+" -->")
+	if !ok {
+		ts.Fatalf("%s has no Go code between <!-- %s --> and <!-- /%[2]s -->", file, block)
+	}
+	return strings.ReplaceAll(code, "nats://127.0.0.1:4222", ts.Getenv("NATS_URL"))
+}
+
 func doc(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) < 2 || len(args) > 3 {
 		ts.Fatalf("usage: doc FILE BLOCK [AS]")
 	}
-	text, err := os.ReadFile(filepath.Join("..", args[0]))
-	ts.Check(err)
-	block, to := args[1], args[len(args)-1]
-	_, rest, _ := strings.Cut(string(text), "<!-- "+block+" -->\n```go\n")
-	code, _, ok := strings.Cut(rest, "```\n<!-- /"+block+" -->")
-	if !ok {
-		ts.Fatalf("%s has no Go code between <!-- %s --> and <!-- /%[2]s -->", args[0], block)
-	}
-	code = strings.ReplaceAll(code, "nats://127.0.0.1:4222", ts.Getenv("NATS_URL"))
-	to = ts.MkAbs(to)
+	to := ts.MkAbs(args[len(args)-1])
 	ts.Check(os.MkdirAll(filepath.Dir(to), 0o755))
-	ts.Check(os.WriteFile(to, []byte(code), 0o644))
+	ts.Check(os.WriteFile(to, []byte(blockOf(ts, args[0], args[1])), 0o644))
+}
+
+func replace(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 4 {
+		ts.Fatalf("usage: replace FILE BLOCK BEGIN IN")
+	}
+	old := regexp.MustCompile(`(?m)^` + regexp.QuoteMeta(args[2]) + `.*\n(?:(?:\t.*)?\n)*(?:}\n)?`)
+	code := ts.ReadFile(args[3])
+	at := old.FindStringIndex(code)
+	if at == nil {
+		ts.Fatalf("nothing in %s begins with %q", args[3], args[2])
+	}
+	code = code[:at[0]] + blockOf(ts, args[0], args[1]) + "\n" + code[at[1]:]
+	ts.Check(os.WriteFile(ts.MkAbs(args[3]), []byte(code), 0o644))
 }
 
 func breakBroker(ts *testscript.TestScript, neg bool, args []string) {
