@@ -150,7 +150,16 @@ func until(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Logf("%s has printed %q", name, args[1:])
 }
 
-func stop(ts *testscript.TestScript, neg bool, args []string) {
+func never(ts *testscript.TestScript, neg bool, args []string) {
+	name, p := running(ts, neg, args)
+	for _, text := range args[1:] {
+		if strings.Contains(p.all(), text) {
+			ts.Fatalf("%s has printed %q:\n%s", name, text, p.all())
+		}
+	}
+}
+
+func interrupt(ts *testscript.TestScript, neg bool, args []string) {
 	name, p := running(ts, neg, args)
 	if !p.finish(syscall.SIGINT) {
 		ts.Fatalf("%s does not stop:\n%s", name, p.all())
@@ -158,7 +167,7 @@ func stop(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Logf("%s:\n%s", name, p.all())
 }
 
-func kill(ts *testscript.TestScript, neg bool, args []string) {
+func sigkill(ts *testscript.TestScript, neg bool, args []string) {
 	name, p := running(ts, neg, args)
 	if !p.finish(os.Kill) {
 		ts.Fatalf("%s outlived SIGKILL", name)

@@ -23,12 +23,14 @@ import (
 //	module NAME             makes the working folder a module that requires this one
 //	doc FILE BLOCK [AS]     writes the code block of a document that stands between the lines
 //	                        <!-- BLOCK --> and <!-- /BLOCK -->, to the file AS or BLOCK
-//	replace FILE BLOCK BEGIN IN   puts a block in the place of the declaration in the file IN that begins
-//	                        with BEGIN and ends with a line without an indent
+//	replace FILE BLOCK BEGIN IN
+//	                        puts a block in the place of the declaration in the file IN whose first
+//	                        line begins with BEGIN
 //	start NAME PROGRAM ARG… starts a program
 //	until NAME TEXT…        waits until the program has printed each text, one after the other
-//	stop NAME               interrupts it and waits for its end
-//	kill NAME               ends it with SIGKILL
+//	never NAME TEXT         fails if the program has printed the text
+//	interrupt NAME          interrupts it and waits for its end
+//	sigkill NAME            ends it with SIGKILL
 //	broker stop|restart     stops the broker, or starts it again
 func TestScripts(t *testing.T) {
 	bin := t.TempDir()
@@ -52,7 +54,7 @@ func TestScripts(t *testing.T) {
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"module": module, "doc": doc, "replace": replace, "broker": breakBroker,
-			"start": start, "until": until, "stop": stop, "kill": kill,
+			"start": start, "until": until, "never": never, "interrupt": interrupt, "sigkill": sigkill,
 		},
 	})
 }
