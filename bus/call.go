@@ -60,6 +60,8 @@ type Call struct {
 	Metadata    Metadata
 	Idempotent  bool // may be carried out more than once
 	Window      int  // bytes of updates on their way to the reader at most; 0 means 8 MiB
+
+	received bool // it is being answered, not made
 }
 
 // Info says who answered a call, and as what.
@@ -134,7 +136,10 @@ type wrapped struct {
 	call CallFunc
 }
 
-func (w wrapped) Call(ctx context.Context, c Call) (Reply, error) { return w.call(ctx, c) }
+func (w wrapped) Call(ctx context.Context, c Call) (Reply, error) {
+	c.received = false // it may come from a proxy's caller
+	return w.call(ctx, c)
+}
 
 func chain(f CallFunc, mw []Middleware) CallFunc {
 	for i := len(mw) - 1; i >= 0; i-- {

@@ -87,6 +87,7 @@ func (cl *Client) Call(ctx context.Context, c Call) (Reply, error) {
 	if cl.err != nil {
 		return Reply{}, cl.err
 	}
+	c.received = false // it may come from a proxy's caller
 	return cl.call(ctx, c)
 }
 

@@ -114,6 +114,7 @@ func (m *mux) find(d Description) (Handler, error) {
 // call runs the handler of c and names itself in what comes back.
 func (m *mux) call(ctx context.Context, c Call, id, identity string) (Reply, error) {
 	in := &Incoming{RPC: c.Description, CallID: id, Metadata: c.Metadata, Identity: identity, Reply: Metadata{}}
+	c.received = true
 	r, err := m.run(WithIncoming(ctx, in), c)
 	r.Info = Info{RPC: c.Description, Instance: m.instance, CallID: id, Metadata: in.Reply}
 	if err == nil {

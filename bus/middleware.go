@@ -9,18 +9,31 @@ import (
 	"time"
 )
 
-// OnFirst calls seen once for each version that a call names, and not again: put
-// it on a service to learn which versions may be pruned.
+// OnFirst calls seen once for each version that is really served, and not again:
+// put it on a service to learn which versions may be pruned. A call that was
+// refused before its handler ran does not count: nobody served it. Seen runs on
+// the goroutine of the call, after its verdict.
 func OnFirst(seen func(Description)) Middleware {
 	var known sync.Map
 	return func(next CallFunc) CallFunc {
 		return func(ctx context.Context, c Call) (Reply, error) {
-			if _, ok := known.LoadOrStore(c.Description, true); !ok {
-				seen(c.Description)
+			r, err := next(ctx, c)
+			if _, ok := known.Load(c.Description); !ok && mayHaveRun(err) {
+				if _, ok := known.LoadOrStore(c.Description, true); !ok {
+					seen(c.Description)
+				}
 			}
-			return next(ctx, c)
+			return r, err
 		}
 	}
+}
+
+// mayHaveRun reports whether the handler may have run, by what came of the call.
+func mayHaveRun(err error) bool {
+	if e, ok := errors.AsType[*Error](err); ok {
+		return e.MayHaveRun
+	}
+	return !errors.Is(err, Unauthorized) && !errors.Is(err, Busy) && !errors.Is(err, Draining)
 }
 
 // Retry repeats calls whose handler certainly did not run, and calls of
