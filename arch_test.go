@@ -28,8 +28,9 @@ var mayImport = map[string][]string{
 	"internal/wire":        nil,
 	"internal/wire/wirepb": nil, // generated; only tests of internal/wire import it
 	"internal/micro":       nil,
+	"internal/schema":      nil,
 	"internal/transport":   {"internal/flow", "internal/wire"},
-	"bus":                  {"internal/flow", "internal/wire", "internal/transport", "internal/micro"},
+	"bus":                  {"internal/flow", "internal/wire", "internal/transport", "internal/micro", "internal/schema"},
 	"bus/bustest":          {"bus"},
 	"bus/bustest/broker":   nil,
 	"internal/streamrpc":   {"bus"},

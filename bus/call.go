@@ -153,6 +153,7 @@ func chain(f CallFunc, mw []Middleware) CallFunc {
 type Handler struct {
 	Description
 	ContentType string // that Call understands besides application/json; "" is any
+	Schema      Schema // of what Call takes and gives; nil is unknown
 	Call        CallFunc
 	Err         error // why its definition cannot be served; Serve returns it
 }
@@ -169,6 +170,7 @@ func (h Handler) With(mw ...Middleware) Handler {
 // Handler is nil where no conversion leads there.
 type Member[F any] struct {
 	Description
+	Schema  Schema
 	Client  func(Caller) F
 	Handler func(F) Handler
 }

@@ -9,6 +9,7 @@ import "errors"
 // so that the Go type may be renamed.
 type ErrorType struct {
 	Name   string
+	part   SchemaPart
 	encode func(error) (detail []byte, ok bool, err error)
 	decode func(detail []byte) (error, error)
 }
@@ -23,6 +24,7 @@ func ErrorVia[E error, W any](name string, encode func(E) W, decode func(W) E) E
 	codec := CodecFor[W](nil)
 	return ErrorType{
 		Name: name,
+		part: codec.Part("error " + name),
 		encode: func(err error) ([]byte, bool, error) {
 			e, ok := errors.AsType[E](err)
 			if !ok {
@@ -46,6 +48,7 @@ func ErrorVia[E error, W any](name string, encode func(E) W, decode func(W) E) E
 func Sentinel(name string, sentinel error) ErrorType {
 	return ErrorType{
 		Name:   name,
+		part:   SchemaPart{Role: "error " + name},
 		encode: func(err error) ([]byte, bool, error) { return nil, errors.Is(err, sentinel), nil },
 		decode: func([]byte) (error, error) { return sentinel, nil },
 	}

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 )
 
@@ -64,10 +65,13 @@ type mux struct {
 	handlers map[Description]Handler
 	served   map[string][]int // ascending; not changed once made
 	menu     []Description    // by name, then version
+
+	mu      sync.Mutex // guards digests
+	digests map[Description]string
 }
 
 func newMux(instance string, mw []Middleware, handlers []Handler) (*mux, error) {
-	m := &mux{instance: instance, handlers: map[Description]Handler{}, served: map[string][]int{}}
+	m := &mux{instance: instance, handlers: map[Description]Handler{}, served: map[string][]int{}, digests: map[Description]string{}}
 	all := append([]Handler{m.menuHandler()}, handlers...)
 	for _, h := range all {
 		switch err := checkDescription(h.Description); {

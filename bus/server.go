@@ -153,7 +153,7 @@ func (s *Server) describe() error {
 	for _, d := range s.mux.menu {
 		cfg.Endpoints = append(cfg.Endpoints, micro.Endpoint{
 			Name: d.String(), Subject: s.requestSubject(d), QueueGroup: queueGroup,
-			Metadata: map[string]string{"durabus.name": d.Name, "durabus.version": fmt.Sprint(d.Version), "durabus.kind": d.Kind.String()},
+			Metadata: s.mux.metadata(d),
 		})
 	}
 	m, err := micro.New(cfg)

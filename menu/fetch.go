@@ -4,6 +4,7 @@ package menu
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"sync"
@@ -68,13 +69,31 @@ func left(err error) bool {
 
 // ask returns the menu of one responder.
 func ask(ctx context.Context, c bus.Caller) (Menu, error) {
-	reply, err := bus.Do(ctx, c, bus.Call{Description: bus.MenuDescription, ContentType: bus.ContentTypeJSON, Idempotent: true})
+	info, lines, err := list(ctx, c, bus.MenuQuery{})
 	if err != nil {
 		return nil, err
 	}
-	m, err := parse(reply.Instance, reply.First)
-	if err != nil {
-		return nil, bus.AnswerNotDecoded(reply.Info, "the menu", err)
+	m := make(Menu, len(lines))
+	for i, line := range lines {
+		m[i] = Entry{line.Description(), line.ContentType, line.Digest, []string{info.Instance}}
 	}
 	return merge(m), nil
+}
+
+// list returns the menu of one responder as it is on the wire.
+func list(ctx context.Context, c bus.Caller, q bus.MenuQuery) (bus.Info, []bus.MenuEntry, error) {
+	query, err := json.Marshal(q)
+	if err != nil {
+		return bus.Info{}, nil, err
+	}
+	call := bus.Call{Description: bus.MenuDescription, Query: query, ContentType: bus.ContentTypeJSON, Idempotent: true}
+	reply, err := bus.Do(ctx, c, call)
+	if err != nil {
+		return reply.Info, nil, err
+	}
+	var lines []bus.MenuEntry
+	if err := json.Unmarshal(reply.First, &lines); err != nil {
+		return reply.Info, nil, bus.AnswerNotDecoded(reply.Info, "the menu", err)
+	}
+	return reply.Info, lines, nil
 }

@@ -5,7 +5,6 @@ package menu
 
 import (
 	"cmp"
-	"encoding/json"
 	"slices"
 	"strings"
 
@@ -13,13 +12,16 @@ import (
 )
 
 // A Menu is what the responders of a fleet serve together, by name, version and
-// kind.
+// kind, then digest and content type.
 type Menu []Entry
 
-// An Entry is one version of one RPC and who serves it.
+// An Entry is one version of one RPC and who serves it. Where responders differ
+// about a version it has an entry for each way; see [Menu.Check].
 type Entry struct {
 	bus.Description
-	Instances []string // ascending, without repeats
+	ContentType string   // besides JSON; "" if the responder does not say
+	Digest      string   // of the schema; "" if the responder does not say
+	Instances   []string // ascending, without repeats
 }
 
 // Names returns the names on the menu, ascending.
@@ -44,34 +46,45 @@ func (m Menu) Versions(name string) []int {
 	return slices.Compact(versions)
 }
 
-// parse reads one responder's menu.
-func parse(instance string, answer []byte) (Menu, error) {
-	var lines []bus.MenuEntry
-	if err := json.Unmarshal(answer, &lines); err != nil {
-		return nil, err
+// Counts returns how many instances serve each version of name.
+func (m Menu) Counts(name string) map[int]int {
+	instances := map[int][]string{}
+	for _, e := range m {
+		if e.Name == name {
+			instances[e.Version] = append(instances[e.Version], e.Instances...)
+		}
 	}
-	m := make(Menu, len(lines))
-	for i, line := range lines {
-		m[i] = Entry{Description: bus.Description(line), Instances: []string{instance}}
+	counts := map[int]int{}
+	for version, ids := range instances {
+		slices.Sort(ids)
+		counts[version] = len(slices.Compact(ids))
 	}
-	return m, nil
+	return counts
 }
 
 // merge returns the union of menus.
 func merge(menus ...Menu) Menu {
-	instances := map[bus.Description][]string{}
+	type way struct {
+		bus.Description
+		contentType, digest string
+	}
+	instances := map[way][]string{}
 	for _, m := range menus {
 		for _, e := range m {
-			instances[e.Description] = append(instances[e.Description], e.Instances...)
+			w := way{e.Description, e.ContentType, e.Digest}
+			instances[w] = append(instances[w], e.Instances...)
 		}
 	}
 	all := make(Menu, 0, len(instances))
-	for d, names := range instances {
-		slices.Sort(names)
-		all = append(all, Entry{Description: d, Instances: slices.Compact(names)})
+	for w, ids := range instances {
+		slices.Sort(ids)
+		all = append(all, Entry{w.Description, w.contentType, w.digest, slices.Compact(ids)})
 	}
 	slices.SortFunc(all, func(a, b Entry) int {
-		return cmp.Or(strings.Compare(a.Name, b.Name), a.Version-b.Version, int(a.Kind)-int(b.Kind))
+		return cmp.Or(
+			strings.Compare(a.Name, b.Name), a.Version-b.Version, int(a.Kind)-int(b.Kind),
+			strings.Compare(a.Digest, b.Digest), strings.Compare(a.ContentType, b.ContentType),
+		)
 	})
 	return all
 }

@@ -25,9 +25,14 @@ func (r RPC[M]) Describe() bus.Description {
 	return bus.Description{Name: r.Name, Version: r.Version, Kind: bus.OneWay}
 }
 
+// Schema returns what the RPC's messages look like on the wire.
+func (r RPC[M]) Schema() bus.Schema {
+	return bus.SchemaOf(nil, bus.CodecFor[M](r.Codec).Part("query"))
+}
+
 // Members makes an RPC a [bus.Definition] of one version.
 func (r RPC[M]) Members() []bus.Member[Func[M]] {
-	return []bus.Member[Func[M]]{{Description: r.Describe(), Client: r.Client, Handler: r.Handler}}
+	return []bus.Member[Func[M]]{{Description: r.Describe(), Schema: r.Schema(), Client: r.Client, Handler: r.Handler}}
 }
 
 // Client returns a Func that sends its messages through c.
@@ -48,7 +53,7 @@ func (r RPC[M]) Client(c bus.Caller) Func[M] {
 // counted and logged by the server; nobody else hears it.
 func (r RPC[M]) Handler(f Func[M]) bus.Handler {
 	codec := bus.CodecFor[M](r.Codec)
-	h := bus.Handler{Description: r.Describe(), ContentType: codec.ContentType()}
+	h := bus.Handler{Description: r.Describe(), Schema: r.Schema(), ContentType: codec.ContentType()}
 	if f == nil {
 		return h // Serve refuses it
 	}

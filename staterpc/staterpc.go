@@ -36,9 +36,12 @@ func (r RPC[Q, S, U]) Describe() bus.Description {
 	return bus.Description{Name: r.Name, Version: r.Version, Kind: bus.State}
 }
 
+// Schema returns what the RPC's values look like on the wire.
+func (r RPC[Q, S, U]) Schema() bus.Schema { return r.stream().Schema() }
+
 // Members makes an RPC a [bus.Definition] of one version.
 func (r RPC[Q, S, U]) Members() []bus.Member[Func[Q, S, U]] {
-	return []bus.Member[Func[Q, S, U]]{{Description: r.Describe(), Client: r.Client, Handler: r.Handler}}
+	return []bus.Member[Func[Q, S, U]]{{Description: r.Describe(), Schema: r.Schema(), Client: r.Client, Handler: r.Handler}}
 }
 
 // Client returns a Func that sends its queries through c. It waits for the

@@ -27,9 +27,15 @@ func (r RPC[Q, R]) Describe() bus.Description {
 	return bus.Description{Name: r.Name, Version: r.Version, Kind: bus.Unary}
 }
 
+// Schema returns what the RPC's values look like on the wire.
+func (r RPC[Q, R]) Schema() bus.Schema {
+	in, out := bus.CodecFor[Q](r.Codec), bus.CodecFor[R](r.Codec)
+	return bus.SchemaOf(r.Errors, in.Part("query"), out.Part("answer"))
+}
+
 // Members makes an RPC a [bus.Definition] of one version.
 func (r RPC[Q, R]) Members() []bus.Member[Func[Q, R]] {
-	return []bus.Member[Func[Q, R]]{{Description: r.Describe(), Client: r.Client, Handler: r.Handler}}
+	return []bus.Member[Func[Q, R]]{{Description: r.Describe(), Schema: r.Schema(), Client: r.Client, Handler: r.Handler}}
 }
 
 // Client returns a Func that sends its queries through c. It waits for the
@@ -59,7 +65,10 @@ func (r RPC[Q, R]) Client(c bus.Caller) Func[Q, R] {
 // Handler returns a handler that answers with f.
 func (r RPC[Q, R]) Handler(f Func[Q, R]) bus.Handler {
 	in, out := bus.CodecFor[Q](r.Codec), bus.CodecFor[R](r.Codec)
-	h := bus.Handler{Description: r.Describe(), ContentType: bus.ContentTypeOf(in.ContentType(), out.ContentType())}
+	h := bus.Handler{
+		Description: r.Describe(), Schema: r.Schema(),
+		ContentType: bus.ContentTypeOf(in.ContentType(), out.ContentType()),
+	}
 	if f == nil {
 		return h // Serve refuses it
 	}

@@ -27,7 +27,7 @@ func Via[G Func[G], F Func[F]](d bus.Definition[G], up func(G) F, down func(F) G
 		if up == nil && down == nil && c.err == nil {
 			c.err = &bus.Error{Code: bus.Invalid, RPC: g.Description, Message: "in a family without a conversion up or down"}
 		}
-		m := bus.Member[F]{Description: g.Description}
+		m := bus.Member[F]{Description: g.Description, Schema: g.Schema}
 		if up != nil && g.Client != nil {
 			m.Client = func(c bus.Caller) F { return up(g.Client(c)).MapErrors(conversion(g.Description)) }
 		}

@@ -19,6 +19,7 @@ func runMenu(ctx context.Context, t *tool, args []string) error {
 	var fs flag.FlagSet
 	var to target
 	to.register(&fs)
+	verbose := fs.Bool("v", false, "show content types and digests, and what responders disagree about")
 	if err := t.parse(&fs, args, 0, 0); err != nil {
 		return err
 	}
@@ -36,18 +37,34 @@ func runMenu(ctx context.Context, t *tool, args []string) error {
 	if err != nil {
 		return err
 	}
-	return t.printMenu(m)
+	if err := t.printMenu(m, *verbose); err != nil || !*verbose {
+		return err
+	}
+	if err := m.Check(); err != nil {
+		fmt.Fprintln(t.out, "\n"+err.Error())
+	}
+	return nil
 }
 
-// printMenu prints one line for each version, by name, the newest first.
-func (t *tool) printMenu(m menu.Menu) error {
+// printMenu prints one line for each version, by name, the newest first. Where
+// responders differ about a version it has a line for each way.
+func (t *tool) printMenu(m menu.Menu, verbose bool) error {
 	m = slices.Clone(m)
 	slices.SortStableFunc(m, func(a, b menu.Entry) int {
 		return cmp.Or(cmp.Compare(a.Name, b.Name), cmp.Compare(b.Version, a.Version))
 	})
 	w := tabwriter.NewWriter(t.out, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(w, "NAME\tVERSION\tKIND\tINSTANCES")
+	if verbose {
+		fmt.Fprintln(w, "NAME\tVERSION\tKIND\tCONTENT\tDIGEST\tCOUNT\tINSTANCES")
+	} else {
+		fmt.Fprintln(w, "NAME\tVERSION\tKIND\tINSTANCES")
+	}
 	for _, e := range m {
+		if verbose {
+			fmt.Fprintf(w, "%s\tv%d\t%v\t%s\t%s\t%d\t%s\n", e.Name, e.Version, e.Kind,
+				cmp.Or(e.ContentType, "-"), cmp.Or(e.Digest, "-"), len(e.Instances), strings.Join(e.Instances, " "))
+			continue
+		}
 		fmt.Fprintf(w, "%s\tv%d\t%v\t%s\n", e.Name, e.Version, e.Kind, strings.Join(e.Instances, " "))
 	}
 	return w.Flush()

@@ -12,7 +12,7 @@ import (
 // Handler returns a handler that answers with f. Nil updates are no updates.
 func (r RPC[Q, S, U]) Handler(f Func[Q, S, U]) bus.Handler {
 	codecs := r.codecs()
-	h := bus.Handler{Description: r.Description, ContentType: codecs.contentType()}
+	h := bus.Handler{Description: r.Description, Schema: r.Schema(), ContentType: codecs.contentType()}
 	if f == nil {
 		return h // Serve refuses it
 	}

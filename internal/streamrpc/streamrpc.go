@@ -42,5 +42,14 @@ func (c codecs[Q, S, U]) contentType() string {
 	return bus.ContentTypeOf(c.query.ContentType(), c.first.ContentType(), c.update.ContentType())
 }
 
+// Schema returns what the RPC's values look like on the wire.
+func (r RPC[Q, S, U]) Schema() bus.Schema {
+	codecs := r.codecs()
+	if !r.hasFirst() {
+		return bus.SchemaOf(r.Errors, codecs.query.Part("query"), codecs.update.Part("update"))
+	}
+	return bus.SchemaOf(r.Errors, codecs.query.Part("query"), codecs.first.Part("state"), codecs.update.Part("update"))
+}
+
 // hasFirst reports whether a first value travels: a pipe sends none at all.
 func (r RPC[Q, S, U]) hasFirst() bool { return r.Description.Kind == bus.State }
