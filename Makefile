@@ -6,7 +6,7 @@ COUNT    ?= 10
 BENCH    ?= .
 BASE     ?= main
 
-.PHONY: help check test race fuzz bench bench-compare integration soak lint generate demo
+.PHONY: help check test parity race fuzz bench bench-compare integration soak lint generate demo
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -16,6 +16,9 @@ check: ## all that .ci/run checks
 
 test: ## run all tests
 	go test ./...
+
+parity: ## run all tests and write their counts into docs/parity.md
+	bash -c 'set -o pipefail; go test -json ./... | go run ./internal/parity -w'
 
 race: ## run all tests under the race detector
 	go test -race ./...

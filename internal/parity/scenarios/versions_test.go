@@ -61,7 +61,24 @@ func TestVersions(t *testing.T) {
 			saw(t, "versions", f.Versions(), "[3 1]")
 			saw(t, "RPCs", f.RPCs(), "[s.tag.v3 s.tag.v1]")
 		}},
-		{"S231 S233 the implementation and OnFirst learn versions 1 and 2", called},
+		{"S231 the implementation and OnFirst learn versions 1 and 2", called},
+		{"S233 OnFirst learns versions of pushed streams too", func(t *testing.T, d dial) {
+			seen := make(chan int, 4)
+			handlers := evens().Handlers(piperpc.Push(1, func(_ context.Context, _ int, w *piperpc.Writer[int]) error {
+				w.Close(nil)
+				return nil
+			}))
+			first := bus.OnFirst(func(rpc bus.Description) { seen <- rpc.Version })
+			for i := range handlers {
+				handlers[i] = handlers[i].With(first)
+			}
+			c := d(t, handlers...)
+			for range 2 {
+				saw(t, "version 1", heard(numbers.Client(c)(within(t), 0)), "")
+				saw(t, "version 2", heard(evens().Client(c)(within(t), 0)), "")
+			}
+			saw(t, "seen", fmt.Sprint(<-seen, " ", <-seen, " ", len(seen)), "1 2 0")
+		}},
 		{"S234 an answer of the implementation that does not convert says so", func(t *testing.T, d dial) {
 			f := versioned.New(tag(2), versioned.Via(tag(1), nil, func(f tagFunc) tagFunc {
 				return func(ctx context.Context, q string) (string, error) {
