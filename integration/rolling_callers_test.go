@@ -25,7 +25,8 @@ type release struct {
 	running sync.WaitGroup
 }
 
-// join starts callers of versions, and returns when their states are there.
+// join starts callers of versions, and returns when their states are there and
+// they have called for a while.
 func (r *rolling) join(versions []int, rate, books int) *release {
 	ctx, stop := context.WithCancel(r.t.Context())
 	c := &release{roll: r, stop: stop}
@@ -52,6 +53,8 @@ func (r *rolling) join(versions []int, rate, books int) *release {
 	for i := range rate / each {
 		c.running.Go(func() { c.work(ctx, i%len(r.urls), time.Second/each) })
 	}
+	pace(ctx, r.rest)
+	r.pass(fmt.Sprint("callers have come with ", versions))
 	return c
 }
 
