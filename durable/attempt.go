@@ -2,10 +2,7 @@
 
 package durable
 
-import (
-	"context"
-	"errors"
-)
+import "context"
 
 // An attempt is one try to have an intact value. It has a goroutine of its own,
 // so that each of its users may give up, and ends before the Value's Close does.
@@ -62,7 +59,7 @@ func (v *Value[T]) begin() {
 
 func (a *attempt[T]) run(ctx context.Context, r Recipe[T], broken T, there bool) {
 	defer a.cancel()
-	a.err = errors.New("durable: the goroutine of the attempt was left by runtime.Goexit")
+	a.err = errExited
 	defer func() {
 		if p := recover(); p != nil {
 			a.err = panicked("making a value", p)

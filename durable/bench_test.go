@@ -63,3 +63,24 @@ func BenchmarkUpdate(b *testing.B) {
 		sink += followCounted(ctx, b.N)
 	})
 }
+
+// What an update costs that is folded into a replica.
+func BenchmarkReplica(b *testing.B) {
+	b.ReportAllocs()
+	f := func(context.Context, int) (wide, wides, error) { return wide{}, counted(b.N), nil }
+	last := func(_, u wide) wide { return u }
+	<-durable.NewReplica(b.Context(), f, 0, last, durable.Policy{Final: always}).Done()
+}
+
+func BenchmarkIntactValue(b *testing.B) {
+	b.ReportAllocs()
+	v := durable.NewValue(durable.Recipe[int]{
+		Create: func(context.Context) (int, error) { return 1, nil },
+		Broken: func(int) bool { return false },
+	})
+	defer v.Close()
+	for range b.N {
+		n, _ := v.Get(b.Context())
+		sink += int64(n)
+	}
+}

@@ -3,8 +3,9 @@
 // Package durable keeps a stream open: when one ends it opens another, and says
 // so. [State] follows a state RPC and [Pipe] a pipe RPC, through any Func: a
 // plain one, a versioned one, one over a broker or one of a test. [StateOrFail]
-// and [PipeOrFail] are for who needs the first attempt to succeed. A [Value] is
-// for what is no stream: it is made again when it is used after it broke.
+// and [PipeOrFail] are for who needs the first attempt to succeed. A [Replica]
+// holds the current state, for who does not want the events. A [Value] is for
+// what is no stream: it is made again when it is used after it broke.
 //
 //	for ev := range durable.State(ctx, prices, "AAPL", durable.Policy{}) {
 //		switch ev.Kind {

@@ -120,6 +120,26 @@ func ExamplePipeOrFail() {
 	// Output: true
 }
 
+// A replica is for who wants to know how things are, and not how they came to be.
+func ExampleReplica() {
+	client := stock.Client(bus.Local(stock.Handler(shelf)))
+	closed := durable.Policy{Final: func(err error) bool { return errors.Is(err, durable.ErrEnded) }}
+	add := func(left, change int) int { return left + change }
+	replica := durable.NewReplica(context.Background(), client, "apples", add, closed)
+	defer replica.Close()
+	if err := replica.Ready(context.Background()); err != nil {
+		fmt.Println(err)
+		return
+	}
+	<-replica.Done() // the shop closes after two sales
+	now := replica.View()
+	fmt.Println(now.State, "left after", now.Updates, "updates; live:", now.Live)
+	fmt.Println("because", now.Err)
+	// Output:
+	// 7 left after 2 updates; live: false
+	// because durable: the server ended the stream
+}
+
 // A value that is made when it is first needed, and anew once it has broken.
 func ExampleValue() {
 	type session struct {

@@ -13,8 +13,9 @@ import (
 // from the start.
 var ErrBroken = errors.New("durable: the value was broken as soon as it was made")
 
-// ErrClosed is the error of every use of a [Value] after its Close.
-var ErrClosed = errors.New("durable: the value is closed")
+// ErrClosed is the error of every use of a [Value] after its Close, and of a
+// [Replica] that was closed.
+var ErrClosed = errors.New("durable: closed")
 
 // A Value is made when it is first used and made again when it has broken: a
 // connection, a session, a file. It may be used by several goroutines.
