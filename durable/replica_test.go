@@ -184,39 +184,37 @@ func TestAReplicaLeftByGoexitHasEnded(t *testing.T) {
 	}
 }
 
-// A state may be changed in place by those who look at it in Read only.
+// A state may be changed in place by those who look at it in Read only. Each Read
+// has an update under way beside it.
 func TestReadSeesNoHalfAppliedUpdate(t *testing.T) {
 	type pairs [2]int
-	const updates = 2000
-	f := func(ctx context.Context, _ string) (*pairs, iter.Seq2[int, error], error) {
+	ticks := make(chan int)
+	f := func(context.Context, string) (*pairs, iter.Seq2[int, error], error) {
 		return &pairs{}, func(yield func(int, error) bool) {
-			for i := range updates {
+			for i := range ticks {
 				if !yield(i, nil) {
 					return
 				}
 			}
-			<-ctx.Done()
 		}, nil
 	}
 	r := durable.NewReplica(t.Context(), f, "", func(p *pairs, _ int) *pairs {
 		p[0]++
-		runtime.Gosched()
+		runtime.Gosched() // so that whoever may read, does
 		p[1]++
 		return p
-	}, durable.Policy{})
-	for seen := 0; seen < updates; {
+	}, durable.Policy{Final: always})
+	for i := range 2000 {
+		ticks <- i
 		r.Read(func(v durable.View[*pairs]) {
-			if v.State == nil {
-				return
-			}
-			seen = v.State[0]
-			runtime.Gosched() // so that whoever may write, does
-			if *v.State != (pairs{seen, seen}) || uint64(seen) != v.Updates {
+			n := v.State[0]
+			runtime.Gosched()
+			if *v.State != (pairs{n, n}) || uint64(n) != v.Updates {
 				t.Errorf("read %v after %d updates", *v.State, v.Updates)
-				seen = updates
 			}
 		})
 	}
+	close(ticks)
 	r.Close()
 }
 
