@@ -1,0 +1,271 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package integration
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"github.com/durabus/durabus/bus"
+	"github.com/durabus/durabus/bus/bustest/broker"
+	"github.com/durabus/durabus/durable"
+	"github.com/durabus/durabus/staterpc"
+)
+
+const resumeStates = 1000
+
+// A tally is a state that counts how often one is encoded to be sent.
+type tally struct{ N int }
+
+var talliesSent atomic.Int64
+
+func (s tally) MarshalJSON() ([]byte, error) {
+	talliesSent.Add(1)
+	return fmt.Appendf(nil, `{"N":%d}`, s.N), nil
+}
+
+// An update is its number, so that none can be missed or repeated unseen.
+var tallyRPC = staterpc.RPC[int, tally, int]{Name: "resume.tally", Version: 1}
+
+// A keeper is a responder that keeps a backlog.
+type keeper struct {
+	nc  *nats.Conn
+	srv *bus.Server
+	pub *staterpc.Publisher[tally, int]
+}
+
+func newKeeper(t *testing.T, url string, backlog int) *keeper {
+	t.Helper()
+	k := &keeper{nc: connect(t, url)}
+	apply := func(_ tally, n int) tally { return tally{n} }
+	k.pub = staterpc.NewPublisher(tally{}, apply, 10_000).Keep(staterpc.Backlog[int]{Updates: backlog})
+	var err error
+	k.srv, err = bus.Serve(k.nc, bus.Service{Name: "resume"}, tallyRPC.Handler(
+		func(ctx context.Context, _ int) (tally, iter.Seq2[int, error], error) { return k.pub.Watch(ctx) }))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := k.srv.Close(); err != nil && !errors.Is(err, nats.ErrConnectionClosed) {
+			t.Error(err)
+		}
+	})
+	return k
+}
+
+// A follower is what one durable state was told.
+type follower struct {
+	mu         sync.Mutex // guards the fields below
+	n          int
+	instance   string
+	snapshots  int
+	resumed    int
+	disordered string
+}
+
+func (f *follower) on(ev durable.Event[tally, int]) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	switch ev.Kind {
+	case durable.Connected:
+		f.instance = ev.Info.Instance
+	case durable.Snapshot:
+		f.n = ev.State.N
+		f.snapshots++
+	case durable.Resumed:
+		f.resumed++
+	case durable.Update:
+		if ev.Err != nil || ev.Update != f.n+1 {
+			f.disordered = fmt.Sprintf("%d (%v) came after %d", ev.Update, ev.Err, f.n)
+		}
+		f.n = ev.Update
+	}
+}
+
+func (f *follower) at() int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.n
+}
+
+// A resumption is keepers, who publish the same, and who follows them.
+type resumption struct {
+	t         *testing.T
+	keepers   []*keeper
+	followers []*follower
+	published int
+}
+
+func newResumption(t *testing.T, url string, client *bus.Client, keepers, backlog int) *resumption {
+	t.Helper()
+	r := &resumption{t: t}
+	for range keepers {
+		r.keepers = append(r.keepers, newKeeper(t, url, backlog))
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	var following sync.WaitGroup
+	for range resumeStates {
+		f := new(follower)
+		r.followers = append(r.followers, f)
+		following.Go(func() {
+			for ev := range durable.State(ctx, tallyRPC.Client(client), 0, durable.Policy{Resume: true}) {
+				f.on(ev)
+			}
+		})
+	}
+	t.Cleanup(following.Wait)
+	t.Cleanup(cancel)
+	r.publish(1)
+	r.current()
+	talliesSent.Store(0)
+	return r
+}
+
+// publish has every keeper publish n updates.
+func (r *resumption) publish(n int) {
+	for range n {
+		r.published++
+		for _, k := range r.keepers {
+			k.pub.Publish(r.published)
+		}
+	}
+}
+
+// current returns when all followers have what was published.
+func (r *resumption) current() {
+	r.t.Helper()
+	ctx, cancel := context.WithTimeout(r.t.Context(), 30*time.Second)
+	defer cancel()
+	for _, f := range r.followers {
+		for f.at() != r.published {
+			if ctx.Err() != nil {
+				r.t.Fatalf("a state is at %d of %d: %+v", f.at(), r.published, f)
+			}
+			<-time.After(time.Millisecond)
+		}
+	}
+}
+
+// publishFor publishes for a while.
+func (r *resumption) publishFor(d time.Duration) {
+	tick := time.NewTicker(40 * time.Millisecond)
+	defer tick.Stop()
+	for end := time.After(d); ; {
+		select {
+		case <-tick.C:
+			r.publish(1)
+		case <-end:
+			return
+		}
+	}
+}
+
+// judge compares what each follower was told with what it should have been.
+func (r *resumption) judge(wantSnapshots func(*follower) int) {
+	r.t.Helper()
+	want, resumed := 0, 0
+	for i, f := range r.followers {
+		if f.disordered != "" {
+			r.t.Errorf("state %d: %s", i, f.disordered)
+		}
+		if n := wantSnapshots(f); f.snapshots != n {
+			r.t.Errorf("state %d had %d snapshots, want %d", i, f.snapshots, n)
+		}
+		want += wantSnapshots(f) - 1
+		resumed += f.resumed
+	}
+	// An opening without a sign within 500 ms is asked for again, so that a busy
+	// machine may send more than are told; never where none is wanted.
+	if n := int(talliesSent.Load()); n < want || want == 0 && n > 0 {
+		r.t.Errorf("%d snapshots were sent, want %d", n, want)
+	}
+	r.t.Logf("%d states: %d resumed, %d snapshots sent", len(r.followers), resumed, talliesSent.Load())
+}
+
+func once(*follower) int  { return 1 }
+func twice(*follower) int { return 2 }
+
+func TestAThousandStatesResumeAfterABrokersOutage(t *testing.T) {
+	brk := broker.Run(t, broker.Options{})
+	r := newResumption(t, brk.URL(), client(t, brk.URL()), 1, 1000)
+	r.publishFor(100 * time.Millisecond)
+	brk.Kill()
+	r.publishFor(200 * time.Millisecond)
+	restart(t, brk)
+	r.publishFor(100 * time.Millisecond)
+	r.current()
+	r.judge(once)
+}
+
+// swallowed loses what is published in an outage of the caller's link.
+func swallowed(t *testing.T, backlog int) *resumption {
+	brk := broker.Run(t, broker.Options{})
+	link := broker.RunProxy(t, brk.URL())
+	r := newResumption(t, brk.URL(), client(t, link.URL()), 1, backlog)
+	link.Partition(broker.ToClient)
+	r.publishFor(200 * time.Millisecond)
+	link.Heal() // which resets the connection
+	r.current()
+	return r
+}
+
+func TestAThousandStatesResumeWithTheUpdatesThatAnOutageSwallowed(t *testing.T) {
+	r := swallowed(t, 1000)
+	r.judge(once)
+	for i, f := range r.followers {
+		if f.resumed != 1 {
+			t.Errorf("state %d was resumed %d times", i, f.resumed)
+		}
+	}
+}
+
+func TestAThousandStatesAreEachFetchedOnceAfterAnOutageLongerThanTheBacklog(t *testing.T) {
+	swallowed(t, 2).judge(twice)
+}
+
+func TestAThousandStatesAreEachFetchedOnceWhenTheirResponderIsReplaced(t *testing.T) {
+	brk := broker.Run(t, broker.Options{})
+	r := newResumption(t, brk.URL(), client(t, brk.URL()), 1, 1000)
+	r.publishFor(50 * time.Millisecond)
+	next := newKeeper(t, brk.URL(), 1000)
+	for n := range r.published { // as many updates, of another epoch
+		next.pub.Publish(n + 1)
+	}
+	r.keepers[0].nc.Close() // as if killed
+	r.keepers[0] = next
+	r.publishFor(200 * time.Millisecond)
+	r.current()
+	r.judge(twice)
+}
+
+func TestStatesWhoseInstanceSurvivesAnOutageResumeAndTheOthersMove(t *testing.T) {
+	brk := broker.Run(t, broker.Options{})
+	r := newResumption(t, brk.URL(), client(t, brk.URL()), 5, 1000)
+	r.publishFor(50 * time.Millisecond)
+	at := map[*follower]string{}
+	for _, f := range r.followers {
+		at[f] = f.instance
+	}
+	dead := r.keepers[0].srv.Instance()
+	brk.Kill()
+	r.keepers[0].nc.Close()
+	r.keepers = r.keepers[1:]
+	r.publishFor(200 * time.Millisecond)
+	restart(t, brk)
+	r.publishFor(100 * time.Millisecond)
+	r.current()
+	r.judge(func(f *follower) int {
+		if at[f] == dead {
+			return 2
+		}
+		return 1
+	})
+}
