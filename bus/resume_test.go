@@ -259,3 +259,47 @@ func TestAResponderThatWasRestartedIsAskedForAFreshState(t *testing.T) {
 		}
 	})
 }
+
+// harmedResume lets a state be interrupted, harms message n from the reconnect
+// on, and returns what the state was told and whether there was such a message.
+func harmedResume(t *testing.T, n int64, op operation) (got *replica, reached bool) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newResuming(t, 10)
+		ctx, cancel := context.WithCancel(t.Context())
+		done := follow(ctx, sumsV1.Client(r.client))
+		elapse(time.Second)
+		r.publish(1, 0, 5)
+		r.near.Freeze(true)
+		r.publish(3, 0, 8)
+		r.near.Disconnect()
+		r.near.Freeze(false)
+		end := tamper(r.net, n, op)
+		r.near.Reconnect()
+		elapse(time.Second)
+		r.publish(7, 4)
+		elapse(30 * time.Second)
+		reached = end()
+		r.publish(2)
+		cancel()
+		got = <-done
+	})
+	return got, reached
+}
+
+func TestNoMessageThatIsHarmedHarmsAStateThatResumes(t *testing.T) {
+	const sum = 30
+	for _, op := range []operation{dropped, repeated, swapped} {
+		resumed, reached := 0, true
+		for n := int64(1); reached && n <= 40; n++ {
+			var got *replica
+			got, reached = harmedResume(t, n, op)
+			if got.sum != sum {
+				t.Errorf("message %d %s: the sum is %d, want %d; told %q", n, op, got.sum, sum, got.events)
+			}
+			resumed += got.count("Resumed")
+		}
+		if resumed == 0 {
+			t.Errorf("%s: no state was resumed", op)
+		}
+	}
+}
