@@ -61,6 +61,23 @@ func ExamplePublisher() {
 	// map[apples:2 pears:2]
 }
 
+// A Publisher whose state is its last update gives each new member the last value
+// and then those that follow.
+func ExampleNewPublisher_lastValue() {
+	price := staterpc.NewPublisher(0, func(_, last int) int { return last }, 100)
+	price.Publish(100)
+	price.Publish(120)
+	ctx, leave := context.WithCancel(context.Background())
+	defer leave()
+	last, updates, _ := price.Watch(ctx)
+	price.Publish(90)
+	for next := range updates {
+		fmt.Println("joined at", last, "then", next)
+		break
+	}
+	// Output: joined at 120 then 90
+}
+
 func ExamplePush() {
 	handler := stock.Handler(staterpc.Push(10, func(_ context.Context, _ string, w *staterpc.Writer[Move]) (Stock, error) {
 		w.Send(Move{"apples", 1}) // the caller gets it after the state
