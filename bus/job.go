@@ -103,12 +103,6 @@ func (j *job) run() {
 	if e, ok := err.(*Error); ok {
 		j.blame(e)
 	}
-	if err == nil {
-		err = checkSize(j.point.Description, "an answer", len(r.First), true)
-		if err != nil {
-			err = j.srv.mux.said(err, j.point.Description, j.callID())
-		}
-	}
 	if err == nil && j.point.Kind.Streams() {
 		err = j.locate()
 	}

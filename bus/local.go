@@ -125,6 +125,9 @@ func (m *mux) call(ctx context.Context, c Call, id, identity string) (Reply, err
 	if err == nil {
 		err = checkMetadata(c.Description, in.Reply, true)
 	}
+	if err == nil {
+		err = checkSize(c.Description, "an answer", len(r.First), true)
+	}
 	if err != nil {
 		return Reply{Info: r.Info}, m.said(err, c.Description, id)
 	}
