@@ -23,9 +23,10 @@ func TestScenariosOfClosing(t *testing.T) {
 	}{
 		{"S009 a client that is closed sends nothing", closedClient},
 		{"S011 an open call of a client that closes names its RPC", clientCloses},
+		{"S084 a stream ends with its client", streamOfClient},
 		{"S187 a second close changes nothing", secondClose},
 		{"S188 a call of 10 s ends when its server closes after 1 s", serverCloses},
-		{"S190 a drain waits for the call that is open and takes no other", drainWaits},
+		{"S190 S198 a drain waits for the call that is open and takes no other", drainWaits},
 		{"S191 a drain of 1 s does not wait for a call of 10 s", drainIsShort},
 		{"S193 S194 a drain of a minute waits for calls of 5 s and 10 s", drainIsLong},
 	} {
@@ -126,6 +127,19 @@ func clientCloses(t *testing.T, f fleet) {
 	if err := <-called; !errors.Is(err, bus.Canceled) || !strings.Contains(err.Error(), "held.v1") || !strings.Contains(err.Error(), "clos") {
 		t.Errorf("got %v, want that closing the client cancelled held.v1", err)
 	}
+}
+
+func streamOfClient(t *testing.T, f fleet) {
+	f.serve(bus.Service{}, ticking())
+	c := bus.NewClientOn(f.net.Dial(), bus.ClientOptions{})
+	ended := make(chan error, 1)
+	go func() { ended <- readTicks(t.Context(), c, 0) }()
+	time.Sleep(time.Second)
+	wantOpen(t, "the stream", ended)
+	if err := c.Close(); err != nil {
+		t.Error(err)
+	}
+	wantEnd(t, "the stream", ended, bus.Canceled)
 }
 
 func secondClose(t *testing.T, f fleet) {

@@ -54,15 +54,17 @@ func sixRPCs(t *testing.T, d dial) {
 
 func TestRepeatedEntries(t *testing.T) {
 	for _, s := range []struct {
-		name string
-		c    bus.Caller
+		name  string
+		c     bus.Caller
+		names string
 	}{
-		{"S046 S210 a version served twice is refused by name", bus.Local(tagging(1), tagging(1))},
-		{"S247 a version served twice through a family is refused by name", bus.Local(append(family(2, 1).Handlers(echoText), tagging(1))...)},
+		{"S046 S210 a version served twice is refused by name", bus.Local(tagging(1), tagging(1)), "s.tag.v1"},
+		{"S247 a version served twice through a family is refused by name", bus.Local(append(family(2, 1).Handlers(echoText), tagging(1))...), "s.tag.v1"},
+		{"S209 the menu's own name cannot be served", bus.Local(bus.Handler{Description: bus.MenuDescription, Call: bus.Local().Call}), "durabus.menu"},
 	} {
 		t.Run(s.name, func(t *testing.T) {
 			_, err := tag(1).Client(s.c)(t.Context(), "q")
-			failed(t, err, bus.Invalid, "s.tag.v1")
+			failed(t, err, bus.Invalid, s.names)
 		})
 	}
 }
@@ -83,6 +85,25 @@ func TestChoices(t *testing.T) {
 			saw(t, "chosen", outcome(versioned.Choose(s.caller, s.callee)), s.want)
 		})
 	}
+}
+
+func TestACallMeetsACut(t *testing.T) {
+	t.Run("S010 an open call ends when its line is cut", func(t *testing.T) {
+		began := make(chan bool, 1)
+		link := bustest.NewLink(number.Handler(func(ctx context.Context, _ int) (int, error) {
+			began <- true
+			<-ctx.Done()
+			return 0, context.Cause(ctx)
+		}))
+		ended := make(chan error, 1)
+		go func() {
+			_, err := number.Client(link)(within(t), 1)
+			ended <- err
+		}()
+		await(t, "the handler", began)
+		link.Cut()
+		failed(t, await(t, "the end", ended), bus.Disconnected, "s.number.v1")
+	})
 }
 
 // The choice is made anew at each call.

@@ -39,8 +39,7 @@ type scenario struct {
 	run  func(*testing.T, dial)
 }
 
-// run runs scenarios over both callers. Those of one broker are told apart by
-// a prefix.
+// run runs scenarios over both callers.
 func run(t *testing.T, scenarios []scenario) {
 	t.Run("Local", func(t *testing.T) {
 		for _, s := range scenarios {
@@ -49,6 +48,11 @@ func run(t *testing.T, scenarios []scenario) {
 			})
 		}
 	})
+	runOverNATS(t, scenarios)
+}
+
+// runOverNATS runs scenarios over one broker, told apart by a prefix.
+func runOverNATS(t *testing.T, scenarios []scenario) {
 	t.Run("NATS", func(t *testing.T) {
 		url := broker.Run(t, broker.Options{}).URL()
 		dials := 0
@@ -93,7 +97,7 @@ func closed(t *testing.T, c io.Closer) {
 }
 
 // patience is how long a scenario waits for what must happen.
-const patience = 10 * time.Second
+const patience = 30 * time.Second
 
 func within(t *testing.T) context.Context {
 	ctx, cancel := context.WithTimeout(t.Context(), patience)

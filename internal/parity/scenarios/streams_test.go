@@ -29,7 +29,7 @@ func TestStreams(t *testing.T) {
 			saw(t, "updates", heard(numbers.Client(d(t, upTo()))(within(t), 5)), "0 1 2 3 4")
 		}},
 		{"S069 S087 after two of five a caller that gives up is told", givesUp},
-		{"S072 S110 a panic before the verdict fails the call", func(t *testing.T, d dial) {
+		{"S072 S075 S110 a panic before the verdict fails the call", func(t *testing.T, d dial) {
 			c := d(t, number.Handler(echo), numbers.Handler(func(context.Context, int) (iter.Seq2[int, error], error) { panic("at once") }))
 			_, err := numbers.Client(c)(within(t), 0)
 			failed(t, err, bus.Panicked, "s.numbers.v1")
@@ -44,10 +44,25 @@ func TestStreams(t *testing.T) {
 			failed(t, err, bus.Undecodable, "query")
 			works(t, c)
 		}},
+		{"S082 a cancellation behind the end is ignored", func(t *testing.T, d dial) {
+			c := d(t, upTo(), number.Handler(echo))
+			ctx, cancel := context.WithCancel(within(t))
+			updates, err := numbers.Client(c)(ctx, 2)
+			saw(t, "updates", heard(updates, err), "0 1")
+			cancel()
+			works(t, c)
+		}},
 		{"S085 updates 0 to 10 in order and one end", func(t *testing.T, d dial) {
 			saw(t, "updates", heard(numbers.Client(d(t, upTo()))(within(t), 11)), "0 1 2 3 4 5 6 7 8 9 10")
 		}},
 		{"S086 a loop that is left releases its handler", leavesLoop},
+		{"S088 two updates wait for a reader that is open but does not read yet", func(t *testing.T, d dial) {
+			c := d(t, upTo(), number.Handler(echo))
+			updates, err := numbers.Client(c)(within(t), 2)
+			works(t, c)
+			saw(t, "updates", heard(updates, err), "0 1")
+		}},
+		{"S093 a fold that is cut short ends, with the reason", foldIsCut},
 		{"S095 a panic after one update ends its stream alone, with its error", func(t *testing.T, d dial) { panicsAfter(t, d, 1, "0 panicked") }},
 		{"S103 S105 S106 a panic after two updates is seen behind them", func(t *testing.T, d dial) { panicsAfter(t, d, 2, "0 1 panicked") }},
 		{"S152 updates 0 to 2499 in order", func(t *testing.T, d dial) {
@@ -126,6 +141,32 @@ func givesUp(t *testing.T, d dial) {
 	}
 	saw(t, "heard", got, []string{"0", "1", string(bus.Canceled)})
 	await(t, "the handler's end", ended)
+}
+
+func foldIsCut(t *testing.T, d dial) {
+	c := d(t, state.Handler(func(ctx context.Context, n int) (int, iter.Seq2[int, error], error) {
+		return n, func(yield func(int, error) bool) {
+			if yield(1, nil) && yield(2, nil) {
+				<-ctx.Done()
+			}
+		}, nil
+	}))
+	ctx, cancel := context.WithCancel(within(t))
+	defer cancel()
+	sum, updates, err := state.Client(c)(ctx, 10)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for n, err := range updates {
+		if err != nil {
+			failed(t, err, bus.Canceled)
+			break
+		}
+		if sum += n; sum == 13 {
+			cancel()
+		}
+	}
+	saw(t, "the fold", sum, 13)
 }
 
 func leavesLoop(t *testing.T, d dial) {

@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/durabus/durabus/bus"
+	"github.com/durabus/durabus/onewayrpc"
 	"github.com/durabus/durabus/piperpc"
 	"github.com/durabus/durabus/staterpc"
 	"github.com/durabus/durabus/unaryrpc"
@@ -99,8 +100,9 @@ func TestVersions(t *testing.T) {
 			_, err := tag(1).Client(c)(within(t), "q")
 			failed(t, err, bus.Inconvertible, "no such query")
 		}},
+		{"S239 a message that does not convert is dropped alone", messageDoesNotConvert},
 		{"S240 a versioned stream whose source fails ends with the error", sourceFails},
-		{"S250 a converted writer goes on after what is dropped", func(t *testing.T, d dial) {
+		{"S238 S250 a converted writer goes on after what is dropped", func(t *testing.T, d dial) {
 			c := d(t, evens().Handlers(piperpc.Push(2, func(_ context.Context, _ int, w *piperpc.Writer[int]) error {
 				saw(t, "the dropped update is taken", w.Send(1), true)
 				saw(t, "the next is taken", w.Send(2), true)
@@ -250,6 +252,27 @@ func called(t *testing.T, d dial) {
 		saw(t, "a call", await(t, "a call", calls), want)
 	}
 	saw(t, "versions seen", len(seen), 2)
+}
+
+func messageDoesNotConvert(t *testing.T, d dial) {
+	young := onewayrpc.RPC[string]{Name: message.Name, Version: 2}
+	f := versioned.New(young, versioned.Via(message, nil, func(f onewayrpc.Func[string]) onewayrpc.Func[string] {
+		return func(ctx context.Context, m string) error {
+			if m == "odd" {
+				return errConversion
+			}
+			return f(ctx, m)
+		}
+	}))
+	handled := make(chan string, 2)
+	c := d(t, f.Handlers(func(_ context.Context, m string) error { handled <- m; return nil })...)
+	for _, m := range []string{"odd", "even"} {
+		if err := message.Client(c)(within(t), m); err != nil {
+			t.Error(m, err)
+		}
+	}
+	saw(t, "handled", await(t, "a message", handled), "even")
+	saw(t, "others", len(handled), 0)
 }
 
 func sourceFails(t *testing.T, d dial) {
