@@ -65,6 +65,7 @@ type mux struct {
 	handlers map[Description]Handler
 	served   map[string][]int // ascending; not changed once made
 	menu     []Description    // by name, then version
+	unknown  Unknown
 
 	mu      sync.Mutex // guards digests
 	digests map[Description]string
@@ -108,6 +109,9 @@ func (m *mux) find(d Description) (Handler, error) {
 		if k.Name == d.Name && k.Version == d.Version {
 			return h, &Error{Code: Invalid, RPC: d, Message: fmt.Sprintf("called as %v, served as %v", d.Kind, k.Kind)}
 		}
+	}
+	if m.unknown.covers(d.Name) {
+		return Handler{Description: d, Call: m.unknown.Call}, nil
 	}
 	if vs := m.served[d.Name]; len(vs) > 0 {
 		return h, &Error{Code: Unserved, RPC: d, Message: fmt.Sprintf("served: %v", vs)}

@@ -20,7 +20,7 @@ const contentTypeHeader = "Content-Type"
 func (s *Server) instanceRequest(m transport.Msg) {
 	_, name, version, _ := wire.ParseInstanceSubject(m.Subject)
 	d := Description{Name: name, Version: version}
-	if p := s.byName[d.String()]; p != nil {
+	if p := s.pointOf(name, version, m); p != nil {
 		s.request(p, m)
 		return
 	}

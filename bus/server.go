@@ -26,6 +26,7 @@ type Service struct {
 	Metadata    map[string]string // in `nats micro info`
 	Prefix      string            // of all RPC names, such as "acme"; default none
 	Middleware  []Middleware      // around every handler; the first sees a call first
+	Unknown     Unknown           // answers what no handler does; default none
 	Limit       int               // handlers that have not answered at a time, beyond which callers get Busy; default 1000
 	Streams     int               // open streams at a time, beyond which callers get Busy; default 100,000
 
@@ -63,6 +64,7 @@ type Server struct {
 	instance string
 	micro    *micro.Service
 	points   []*endpoint
+	unknown  *micro.Counters      // of the service's Unknown; nil if it has none
 	byName   map[string]*endpoint // by full name and version
 	out      *outbox
 	drops    drops
@@ -131,6 +133,9 @@ func serve(conn transport.Conn, svc Service, handlers ...Handler) (*Server, erro
 	if s.mux, err = newMux(s.instance, svc.Middleware, handlers); err != nil {
 		return nil, err
 	}
+	if s.mux.unknown = svc.Unknown; svc.Unknown.Call != nil {
+		s.mux.unknown.Call = chain(svc.Unknown.Call, svc.Middleware)
+	}
 	if err := s.describe(); err != nil {
 		return nil, err
 	}
@@ -156,6 +161,9 @@ func (s *Server) describe() error {
 			Metadata: s.mux.metadata(d),
 		})
 	}
+	if s.svc.Unknown.Call != nil {
+		cfg.Endpoints = append(cfg.Endpoints, s.unknownEndpoint())
+	}
 	m, err := micro.New(cfg)
 	if err != nil {
 		return &Error{Code: Invalid, Err: err, Message: err.Error()}
@@ -165,6 +173,9 @@ func (s *Server) describe() error {
 		p := &endpoint{Description: d, counters: m.Counters(i)}
 		s.points = append(s.points, p)
 		s.byName[wire.FullName(s.svc.Prefix, d.String())] = p
+	}
+	if s.svc.Unknown.Call != nil {
+		s.unknown = m.Counters(len(s.points))
 	}
 	return nil
 }
@@ -212,6 +223,9 @@ func (s *Server) subscribe() error {
 		answer := func(m transport.Msg) { s.asked(name, m) }
 		add(wire.MenuOneSubject(full), queueGroup, true, nil, answer)
 		add(wire.MenuAllSubject(full), "", true, nil, answer)
+	}
+	if s.unknown != nil {
+		add(s.unknownSubject(), queueGroup, true, nil, s.unknownRequest)
 	}
 	if err != nil {
 		return &Error{Code: Disconnected, Err: err, Message: "subscribing: " + err.Error()}

@@ -25,6 +25,9 @@ func (svc Service) withDefaults() (Service, error) {
 			return svc, &Error{Code: Invalid, Message: fmt.Sprintf("service prefix %q: %s", svc.Prefix, what)}
 		}
 	}
+	if err := svc.Unknown.check(); err != nil {
+		return svc, err
+	}
 	if svc.Limit < 0 || svc.Streams < 0 || svc.MaxStreamAge < 0 {
 		return svc, &Error{Code: Invalid, Message: "a service's limits must not be negative"}
 	}

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/durabus/durabus/internal/flow"
+	"github.com/durabus/durabus/internal/micro"
 	"github.com/durabus/durabus/internal/wire"
 )
 
@@ -47,7 +48,7 @@ type session struct {
 
 // Each subscription has an order of its own.
 type seenBy struct {
-	point    *endpoint
+	point    *micro.Counters // of its endpoint
 	instance bool
 }
 
@@ -89,7 +90,7 @@ func (s *session) received(o *wire.Open, j *job, now time.Duration) (v requestVe
 	s.idle = now
 	s.address(j.reply, o.Call)
 	s.credit.Grant(max(o.PeerCredit, s.credit.Limit()))
-	by := seenBy{j.point, j.direct}
+	by := seenBy{j.point.counters, j.direct}
 	if s.seen[by] == nil {
 		s.seen[by] = new(flow.Seen)
 	}

@@ -42,6 +42,21 @@ func RequestSubject(fullName string, version int) string {
 	return fullName + ".v" + strconv.Itoa(version)
 }
 
+// ParseRequestSubject returns what a [RequestSubject] was made of. It reports
+// false for any other subject.
+func ParseRequestSubject(subject string) (fullName string, version int, ok bool) {
+	dot := strings.LastIndex(subject, ".v")
+	if dot < 1 {
+		return "", 0, false
+	}
+	fullName, digits := subject[:dot], subject[dot+2:]
+	version, err := strconv.Atoi(digits)
+	if err != nil || version < 1 || strconv.Itoa(version) != digits {
+		return "", 0, false
+	}
+	return fullName, version, true
+}
+
 // InstanceSubject is where a call at this instance is asked for. Callers
 // publish; the instance subscribes to [InstanceSubjects].
 func InstanceSubject(instance, fullName string, version int) string {
@@ -59,13 +74,8 @@ func ParseInstanceSubject(subject string) (instance, fullName string, version in
 		return "", "", 0, false
 	}
 	instance, rest, _ = strings.Cut(rest, ".")
-	dot := strings.LastIndex(rest, ".v")
-	if instance == "" || dot < 1 {
-		return "", "", 0, false
-	}
-	fullName, digits := rest[:dot], rest[dot+2:]
-	version, err := strconv.Atoi(digits)
-	if err != nil || version < 1 || strconv.Itoa(version) != digits {
+	fullName, version, ok = ParseRequestSubject(rest)
+	if instance == "" || !ok {
 		return "", "", 0, false
 	}
 	return instance, fullName, version, true

@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package bus
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/durabus/durabus/internal/micro"
+	"github.com/durabus/durabus/internal/transport"
+	"github.com/durabus/durabus/internal/wire"
+)
+
+// An Unknown answers the calls of names and versions, below one name, that no
+// handler of its service lists: a proxy for what is not known beforehand, or a
+// log of who still asks for what is gone. The calls are of any kind, raw, and
+// behind the service's middleware. They are on no menu, so that families do not
+// choose them.
+//
+// The name must be the service's own. The broker gives a request to one of all
+// who listen to it: a responder that serves a name below Under without this
+// Unknown would lose some of its calls to it.
+type Unknown struct {
+	Under string   // such as "legacy", for legacy.orders.v1; behind the service's prefix
+	Call  CallFunc // nil is no Unknown
+}
+
+// check refuses what would listen to more than names below one.
+func (u Unknown) check() error {
+	if u.Call == nil {
+		return nil
+	}
+	if what := checkTokens(u.Under); what != "" {
+		return &Error{Code: Invalid, Message: fmt.Sprintf("a service's Unknown.Under %q: %s", u.Under, what)}
+	}
+	return nil
+}
+
+func (u Unknown) covers(name string) bool {
+	return u.Call != nil && strings.HasPrefix(name, u.Under+".")
+}
+
+func (s *Server) unknownSubject() string {
+	return wire.FullName(s.svc.Prefix, s.svc.Unknown.Under) + ".>"
+}
+
+// unknownRequest takes a request below the name of the service's Unknown, which
+// may be for one of its handlers all the same.
+func (s *Server) unknownRequest(m transport.Msg) {
+	name, version, ok := wire.ParseRequestSubject(m.Subject)
+	if !ok {
+		s.drops.add(dropMalformed, "subject", m.Subject)
+		return
+	}
+	if p := s.pointOf(name, version, m); p != nil {
+		s.request(p, m)
+	}
+}
+
+// pointOf returns the endpoint of a request: a handler's or, for one that is not
+// known, one of its own whose figures are those of all such. It refuses what is
+// for nobody here.
+func (s *Server) pointOf(fullName string, version int, m transport.Msg) *endpoint {
+	d := Description{Name: fullName, Version: version, Kind: Unary}
+	if p := s.byName[d.String()]; p != nil {
+		return p
+	}
+	if s.svc.Prefix != "" {
+		d.Name = strings.TrimPrefix(fullName, s.svc.Prefix+".")
+	}
+	if !s.svc.Unknown.covers(d.Name) {
+		return nil
+	}
+	if o, err := parseOpen(m.Data); err == nil && len(m.Header[contentTypeHeader]) == 0 {
+		d.Kind = Kind(o.Kind)
+	}
+	if err := checkDescription(d); err != nil {
+		s.refuse(m.Reply, 0, err)
+		return nil
+	}
+	return &endpoint{Description: d, counters: s.unknown}
+}
+
+// unknownEndpoint is how the NATS tools see it.
+func (s *Server) unknownEndpoint() micro.Endpoint {
+	return micro.Endpoint{Name: "unknown", Subject: s.unknownSubject(), QueueGroup: queueGroup}
+}
