@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/durabus/durabus/internal/transport"
 	"github.com/durabus/durabus/internal/wire"
 )
 
@@ -41,6 +42,12 @@ type knownMenu struct {
 	known    bool          // the fields above are
 	stale    bool          // something happened since: ask before answering
 	asking   chan struct{} // closed when the question under way is answered; nil
+
+	of        map[string][]int // versions by instance
+	meanwhile map[string][]int // announced during the question under way
+	sub       transport.Subscription
+	listeners map[*byte]func(Announcement)
+	again     map[int]chan struct{} // by version: closed when an instance comes that serves it
 }
 
 // ask publishes a question and returns the answers until they have gone quiet;
@@ -191,14 +198,11 @@ func (b *mailbox) known(name string) (_ knownMenu, wait <-chan struct{}, _ error
 	if b.closed {
 		return knownMenu{}, nil, b.unusable(errClosed, Description{Name: name})
 	}
-	m := b.menus[name]
-	if m == nil {
-		m = new(knownMenu)
-		b.menus[name] = m
-	}
+	m := b.menu(name)
 	fresh := m.known && !m.stale
 	if m.asking == nil && (!fresh || b.now()-m.at > menuFresh) {
 		m.asking, m.stale = make(chan struct{}), false
+		m.meanwhile = map[string][]int{}
 		b.wg.Go(func() { b.askAll(name, m) })
 	}
 	if fresh {
@@ -214,8 +218,15 @@ func (b *mailbox) askAll(name string, m *knownMenu) {
 	answers, err := b.ask(ctx, wire.MenuAllSubject(name), name, false)
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	m.versions, m.err, m.at = union(answers), err, b.now()
-	m.known = err == nil && len(m.versions) > 0 // else the next caller asks
+	m.of, m.err, m.at = map[string][]int{}, err, b.now()
+	for _, a := range answers {
+		m.of[a.instance] = a.versions
+	}
+	for instance, versions := range m.meanwhile {
+		m.set(Announcement{instance, versions})
+	}
+	m.count()
+	m.known, m.meanwhile = m.known && err == nil, nil
 	close(m.asking)
 	m.asking = nil
 }

@@ -190,14 +190,17 @@ func (cl *Client) explain(ctx context.Context, d Description) error {
 	}
 	name := wire.FullName(cl.prefix, d.Name)
 	cl.box.forget(name)
+	cl.box.mu.Lock()
+	again := cl.box.comes(name, d.Version) // before asking, so that nobody comes in between
+	cl.box.mu.Unlock()
 	versions, err := cl.box.askOne(ctx, name)
 	switch {
 	case err != nil:
-		return &Error{Code: NoResponder, RPC: d, Err: err, Message: "nobody serves this version; which are served is not known: " + err.Error()}
+		return &Error{Code: NoResponder, RPC: d, Err: err, Again: again, Message: "nobody serves this version; which are served is not known: " + err.Error()}
 	case len(versions) == 0:
-		return &Error{Code: NoResponder, RPC: d, Message: "nobody serves " + name + " now, at any version"}
+		return &Error{Code: NoResponder, RPC: d, Again: again, Message: "nobody serves " + name + " now, at any version"}
 	}
-	return &Error{Code: Unserved, RPC: d, Message: fmt.Sprintf("called at version %d, served: %v", d.Version, versions)}
+	return &Error{Code: Unserved, RPC: d, Again: again, Message: fmt.Sprintf("called at version %d, served: %v", d.Version, versions)}
 }
 
 func sleep(ctx context.Context, d time.Duration) bool {

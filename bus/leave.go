@@ -27,6 +27,7 @@ func (s *Server) Drain(ctx context.Context) error {
 	s.draining = true
 	s.mu.Unlock()
 	s.micro.Drain()
+	s.announce(true)
 
 	last := s.last(ctx)
 	s.mu.Lock()
@@ -113,6 +114,7 @@ func (s *Server) Close() error {
 	s.draining, s.leaving, s.closed = true, true, true
 	subs, stop := s.subs, s.stop
 	s.mu.Unlock()
+	s.announce(true) // once more, if it was drained
 
 	var errs []error
 	for _, sub := range subs {

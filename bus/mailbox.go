@@ -12,6 +12,7 @@ import (
 
 	"github.com/durabus/durabus/internal/flow"
 	"github.com/durabus/durabus/internal/transport"
+	"github.com/durabus/durabus/internal/wire"
 )
 
 // The windows of a client. docs/protocol.md gives the reasons.
@@ -140,6 +141,17 @@ func (b *mailbox) disconnected(d Description, mayHaveRun bool) *Error {
 	b.startTick()
 	e.Again = b.again
 	return e
+}
+
+// whenBack returns a channel that is closed when the connection is back; nil if
+// it is there.
+func (b *mailbox) whenBack() <-chan struct{} {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.conn.Connected() {
+		return nil
+	}
+	return b.disconnected(Description{}, false).Again
 }
 
 // end forgets c.
@@ -319,6 +331,9 @@ func (b *mailbox) gone(p *peer, why string) {
 	b.remove(p)
 	for _, c := range p.all() {
 		e := &Error{Code: Gone, RPC: c.desc, Instance: p.instance, CallID: callID(b.id, c.id), MayHaveRun: true, Message: why}
+		if name, _, ok := wire.ParseRequestSubject(c.subject); ok {
+			e.Again = b.comes(name, c.desc.Version)
+		}
 		if !b.conn.Connected() {
 			e = b.disconnected(c.desc, true)
 			if c.desc.Kind.Streams() { // it may have gone on without us
@@ -330,9 +345,7 @@ func (b *mailbox) gone(p *peer, why string) {
 			delete(b.calls, c.id)
 		}
 	}
-	for _, m := range b.menus {
-		m.stale = true
-	}
+	b.left(p.instance)
 }
 
 func (b *mailbox) remove(p *peer) {
@@ -366,7 +379,7 @@ func (b *mailbox) close() error {
 	b.flushPeers()
 	close(b.quit)
 	b.wg.Wait()
-	return sub.Unsubscribe()
+	return errors.Join(append(b.deaf(), sub.Unsubscribe())...)
 }
 
 // flushPeers sends what is still to be said, the cancellations above all.

@@ -75,6 +75,9 @@ func TestTheDocumentHasTheTimersOfTheCode(t *testing.T) {
 	add("survey", surveyWait)
 	add("quiet", quietFor)
 	add("quiet limit", quietLimit)
+	add("announce again", announceAgain)
+	add("announce", announceEvery)
+	add("announce, at most", announceMost)
 	compare(t, "## Timers", want)
 }
 

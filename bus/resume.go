@@ -72,7 +72,7 @@ func (r *reader) resume(ctx context.Context, cause error, yield func(Element, er
 	err, _ := cause.(*Error)
 	gone := err.Code == Gone // with a connection: one attempt says whether it is
 	for n, start := 1, time.Duration(-1); ; n++ {
-		if e := r.pause(ctx, err.Again, wait(n)); e != nil {
+		if e := r.pause(ctx, r.c.box.whenBack(), wait(n)); e != nil {
 			yield(Element{}, e)
 			return false
 		}
@@ -113,7 +113,7 @@ func (r *reader) notResumed(ctx context.Context, err *Error) error {
 	return e
 }
 
-// pause waits until the connection is back, if that is known, and then for d.
+// pause waits until the connection is back, if it is away, and then for d.
 func (r *reader) pause(ctx context.Context, back <-chan struct{}, d time.Duration) error {
 	if back != nil {
 		select {

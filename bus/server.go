@@ -77,6 +77,7 @@ type Server struct {
 	done   chan struct{} // closed at the end of Close
 	jobs   chan *job
 	calls  sync.WaitGroup // handlers
+	mute   atomic.Bool    // nothing is announced: that is not permitted, or nobody knows us
 	moving atomic.Bool    // the streams have been told to go elsewhere
 	loops  sync.WaitGroup // the outbox and the tick
 
@@ -141,8 +142,11 @@ func serve(conn transport.Conn, svc Service, handlers ...Handler) (*Server, erro
 	}
 	s.ctx, s.cancel = context.WithCancelCause(context.Background())
 	if err := s.subscribe(); err != nil {
+		s.mute.Store(true) // nobody has heard of it
 		return nil, errors.Join(err, s.Close())
 	}
+	s.announce(false)
+	s.loops.Go(s.announcing)
 	return s, nil
 }
 
@@ -287,6 +291,10 @@ func (s *Server) event(ev transport.Event) {
 	case transport.Reconnected:
 		s.look()
 	case transport.Denied:
+		if wire.IsAnnounceSubject(ev.Subject) { // then callers ask
+			s.mute.Store(true)
+			return
+		}
 		s.drops.add(dropSend, "error", ev.Err)
 	case transport.Dropped:
 		s.drops.add(dropOverflow, "subject", ev.Subject)
@@ -326,6 +334,7 @@ func (s *Server) look() {
 	if !changed {
 		return
 	}
+	s.stay(func() { s.announce(false) })
 	for _, sess := range s.allSessions() {
 		sess.reconnected(s.now())
 	}

@@ -37,6 +37,7 @@ func guarded(t *testing.T) (url string) {
 		without("control", []string{"_D.c.>"}, nil),
 		without("answers", []string{"_INBOX.>"}, nil),
 		without("serving", nil, []string{"work.>"}),
+		without("announcing", []string{"_D.a.>"}, []string{"_D.a.>"}),
 	}}).URL()
 }
 

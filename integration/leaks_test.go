@@ -194,6 +194,16 @@ func (w *hold) footing() footing {
 
 func TestStreamsThatAreAbandonedLeaveNothingBehind(t *testing.T) {
 	w := newHold(t)
+	// A client keeps one subscription for each name that it heard the end of an
+	// instance of: to hear of the next.
+	stop, err := w.client.WithPrefix("mortal").Hear(countless.Name, func(bus.Announcement) {})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer stop()
+	if _, err := w.client.Instances(t.Context()); err != nil { // the broker has it now
+		t.Fatal(err)
+	}
 	before := w.footing()
 	w.forsake(t, 80)
 	w.loseResponder(t, 10)

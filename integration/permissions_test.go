@@ -48,7 +48,7 @@ func documented(t *testing.T, role string) broker.User {
 func TestTheDocumentedPermissionsAreEnough(t *testing.T) {
 	t.Parallel()
 	asked := documented(t, "responder")
-	asked.Name, asked.Publish, asked.Responses = "responder by responses", broker.Subjects{}, &broker.Responses{Max: -1}
+	asked.Name, asked.Publish, asked.Responses = "responder by responses", broker.Subjects{Allow: []string{"_D.a.>"}}, &broker.Responses{Max: -1}
 	url := broker.Run(t, broker.Options{Users: []broker.User{
 		documented(t, "caller"), documented(t, "responder"), documented(t, "tool"), asked,
 	}}).URL()

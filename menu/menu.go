@@ -88,3 +88,10 @@ func merge(menus ...Menu) Menu {
 	})
 	return all
 }
+
+// equal reports whether two menus say the same.
+func equal(a, b Menu) bool {
+	return slices.EqualFunc(a, b, func(a, b Entry) bool {
+		return a.Description == b.Description && a.ContentType == b.ContentType && a.Digest == b.Digest && slices.Equal(a.Instances, b.Instances)
+	})
+}

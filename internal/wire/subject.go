@@ -15,7 +15,7 @@ import (
 //	_D.m.<full name>.one                     menu question: callers publish, responders subscribe in a queue
 //	_D.m.<full name>.all                     menu question: callers and tools publish, every responder subscribes
 //	_D.f.…                                   reserved for feeds
-//	_D.a.…                                   reserved for announcements
+//	_D.a.<full name>                         what one responder serves now: responders publish, callers subscribe
 //
 // A full name is that of the RPC behind the service's prefix, as [FullName]
 // joins them. Ids and tokens are single tokens of a subject. Nothing here checks
@@ -26,6 +26,7 @@ const (
 	controlRoot  = Root + ".c."
 	instanceRoot = Root + ".i."
 	menuRoot     = Root + ".m."
+	announceRoot = Root + ".a."
 )
 
 // FullName joins a prefix, which may be empty, and the name of an RPC.
@@ -43,10 +44,10 @@ func RequestSubject(fullName string, version int) string {
 }
 
 // ParseRequestSubject returns what a [RequestSubject] was made of. It reports
-// false for any other subject.
+// false for any other subject, and for those of this package's own.
 func ParseRequestSubject(subject string) (fullName string, version int, ok bool) {
 	dot := strings.LastIndex(subject, ".v")
-	if dot < 1 {
+	if dot < 1 || strings.HasPrefix(subject, Root+".") {
 		return "", 0, false
 	}
 	fullName, digits := subject[:dot], subject[dot+2:]
@@ -118,3 +119,11 @@ func MenuOneSubject(fullName string) string { return menuRoot + fullName + ".one
 // Callers and tools publish; every responder of any version of the name
 // subscribes to it.
 func MenuAllSubject(fullName string) string { return menuRoot + fullName + ".all" }
+
+// AnnounceSubject is where responders of a name say unasked what they serve of it:
+// when they come, when they leave. Responders publish; who wants to know
+// subscribes.
+func AnnounceSubject(fullName string) string { return announceRoot + fullName }
+
+// IsAnnounceSubject reports whether subject is an [AnnounceSubject].
+func IsAnnounceSubject(subject string) bool { return strings.HasPrefix(subject, announceRoot) }

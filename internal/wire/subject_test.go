@@ -21,10 +21,28 @@ func TestSubjects(t *testing.T) {
 		{wire.ControlSubjects("I9"), "_D.c.I9.>"},
 		{wire.MenuOneSubject(full), "_D.m.acme.market.prices.one"},
 		{wire.MenuAllSubject(full), "_D.m.acme.market.prices.all"},
+		{wire.AnnounceSubject(full), "_D.a.acme.market.prices"},
 	} {
 		if c.got != c.want {
 			t.Errorf("got %s, want %s", c.got, c.want)
 		}
+	}
+}
+
+func TestRequestSubjectsAreTakenApart(t *testing.T) {
+	for subject, want := range map[string]string{
+		wire.RequestSubject("acme.market.prices", 12): "acme.market.prices",
+		wire.RequestSubject("a.v2", 1):                "a.v2",
+		wire.InstanceSubject("I9", "prices", 1):       "",
+		"prices":                                      "",
+		".v1":                                         "",
+	} {
+		if got, _, ok := wire.ParseRequestSubject(subject); got != want || ok != (want != "") {
+			t.Errorf("%s: %q, %v", subject, got, ok)
+		}
+	}
+	if !wire.IsAnnounceSubject(wire.AnnounceSubject("a")) || wire.IsAnnounceSubject("_D.m.a.all") {
+		t.Error("announcements are not told from other subjects")
 	}
 }
 

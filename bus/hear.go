@@ -1,0 +1,167 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package bus
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+
+	"github.com/durabus/durabus/internal/transport"
+	"github.com/durabus/durabus/internal/wire"
+)
+
+// An Announcement is what one responder says unasked about one name.
+type Announcement struct {
+	Instance string
+	Versions []int // that it serves now, ascending; none: it leaves
+}
+
+// maxHeard is how many names a client subscribes to the announcements of. What it
+// knows of others it asks for.
+const maxHeard = 1024
+
+// Hear calls f for each announcement about name from now until stop is called.
+// Responders announce each name when they come, when they leave and when they are
+// connected again, and the name of [MenuDescription] every 5 to 10 s besides. Any
+// may be lost; where the broker does not permit them none come. f must not wait.
+func (cl *Client) Hear(name string, f func(Announcement)) (stop func(), err error) {
+	if cl.err != nil {
+		return nil, cl.err
+	}
+	if what := checkTokens(name); what != "" {
+		return nil, &Error{Code: Invalid, RPC: Description{Name: name}, Message: fmt.Sprintf("name %q: %s", name, what)}
+	}
+	b := cl.box
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if err := b.open(); err != nil {
+		return nil, b.unusable(err, Description{Name: name})
+	}
+	m := b.menu(wire.FullName(cl.prefix, name))
+	id := new(byte)
+	m.listeners[id] = f
+	return func() {
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		delete(m.listeners, id)
+	}, nil
+}
+
+// menu returns what is known of name. The first time it subscribes to the
+// announcements of the name, so that no answer to a later question misses one.
+// b.mu is held.
+func (b *mailbox) menu(name string) *knownMenu {
+	m := b.menus[name]
+	if m == nil {
+		m = &knownMenu{listeners: map[*byte]func(Announcement){}, again: map[int]chan struct{}{}}
+		b.menus[name] = m
+	}
+	if m.sub == nil && len(b.menus) <= maxHeard && b.open() == nil {
+		sub, err := b.conn.Subscribe(wire.AnnounceSubject(name), "", func(msg transport.Msg) { b.announced(m, msg) })
+		if err == nil {
+			m.sub = sub
+		}
+	}
+	return m
+}
+
+// announced takes an announcement.
+func (b *mailbox) announced(m *knownMenu, msg transport.Msg) {
+	var f wire.Served
+	kind, body, _, err := wire.Next(msg.Data)
+	if err == nil && kind == wire.KindServed {
+		err = f.Parse(body)
+	}
+	if err != nil || kind != wire.KindServed || f.Instance == "" {
+		b.drops.add(dropMalformed, "subject", msg.Subject, "error", err)
+		return
+	}
+	a := Announcement{Instance: f.Instance}
+	for _, v := range f.Versions {
+		a.Versions = append(a.Versions, int(v))
+	}
+	b.mu.Lock()
+	m.heard(a)
+	listeners := slices.Collect(maps.Values(m.listeners))
+	b.mu.Unlock()
+	for _, f := range listeners {
+		f(a)
+	}
+}
+
+// heard applies an announcement to what is known. During a question it is kept,
+// as the answers may be older. b.mu is held.
+func (m *knownMenu) heard(a Announcement) {
+	if m.asking != nil {
+		m.meanwhile[a.Instance] = a.Versions
+	}
+	if slices.Equal(m.of[a.Instance], a.Versions) {
+		return
+	}
+	m.set(a)
+	for _, v := range a.Versions {
+		if m.again[v] != nil {
+			close(m.again[v])
+			delete(m.again, v)
+		}
+	}
+}
+
+// set notes what one instance serves. b.mu is held.
+func (m *knownMenu) set(a Announcement) {
+	if m.of == nil {
+		m.of = map[string][]int{}
+	}
+	if m.of[a.Instance] = a.Versions; len(a.Versions) == 0 {
+		delete(m.of, a.Instance)
+	}
+	if m.known {
+		m.count()
+	}
+}
+
+// count makes the versions of all instances anew: readers may have the old ones.
+// b.mu is held.
+func (m *knownMenu) count() {
+	var all []int
+	for _, versions := range m.of {
+		all = append(all, versions...)
+	}
+	slices.Sort(all)
+	m.versions = slices.Compact(all)
+	m.known = len(m.versions) > 0 // else the next caller asks
+}
+
+// left notes that an instance is gone, and makes the next question about any name
+// go to the fleet. b.mu is held.
+func (b *mailbox) left(instance string) {
+	for _, m := range b.menus {
+		delete(m.of, instance) // so that its return is news
+		m.stale = true
+	}
+}
+
+// deaf ends the subscriptions. b.mu is not held: nothing is added once b is
+// closed.
+func (b *mailbox) deaf() (errs []error) {
+	for _, m := range b.menus {
+		if m.sub != nil {
+			errs = append(errs, ended(m.sub.Unsubscribe()))
+		}
+	}
+	return errs
+}
+
+// comes returns a channel that is closed when an instance that serves this version
+// of name is announced; nil where too many names are waited for. b.mu is held.
+func (b *mailbox) comes(name string, version int) <-chan struct{} {
+	if b.menus[name] == nil && len(b.menus) >= maxHeard {
+		return nil
+	}
+	m := b.menu(name)
+	if m.again[version] == nil {
+		m.again[version] = make(chan struct{})
+	}
+	return m.again[version]
+}

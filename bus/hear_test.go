@@ -1,0 +1,186 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package bus_test
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/durabus/durabus/bus"
+	"github.com/durabus/durabus/internal/transport"
+	"github.com/durabus/durabus/unaryrpc"
+)
+
+// echo is a handler of name.vN.
+func echo(version int) bus.Handler {
+	rpc := unaryrpc.RPC[string, string]{Name: "name", Version: version}
+	return rpc.Handler(func(_ context.Context, s string) (string, error) { return s, nil })
+}
+
+func expectServed(t *testing.T, c *bus.Client, want ...int) {
+	t.Helper()
+	if got, err := c.Served(t.Context(), "name"); err != nil || !slices.Equal(got, want) {
+		t.Errorf("served: %v, %v; want %v", got, err, want)
+	}
+}
+
+func TestAClientKnowsAtOnceWhoCameAndWhoLeft(t *testing.T) {
+	for name, prefix := range map[string]string{"without a prefix": "", "with one": "acme"} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				f := newFleet(t)
+				f.serve(bus.Service{Prefix: prefix}, echo(1))
+				c := f.client(bus.ClientOptions{Prefix: prefix})
+				expectServed(t, c, 1)
+				asked := 0
+				f.net.Tap(func(_ *transport.SimConn, m transport.Msg) []transport.Msg {
+					// Who drains asks too, and wants the answer at its own address.
+					if strings.HasPrefix(m.Subject, "_D.m.") && !strings.HasPrefix(m.Reply, "_D.c.") {
+						asked++
+					}
+					return []transport.Msg{m}
+				})
+				second := f.serve(bus.Service{Prefix: prefix}, echo(1), echo(2))
+				third := f.serve(bus.Service{Prefix: prefix}, echo(3))
+				synctest.Wait()
+				expectServed(t, c, 1, 2, 3)
+				if err := second.Drain(t.Context()); err != nil {
+					t.Error(err)
+				}
+				synctest.Wait()
+				expectServed(t, c, 1, 3)
+				if err := third.Close(); err != nil {
+					t.Error(err)
+				}
+				synctest.Wait()
+				expectServed(t, c, 1)
+				f.net.Tap(nil)
+				if asked > 0 {
+					t.Errorf("%d questions were asked", asked)
+				}
+			})
+		})
+	}
+}
+
+func TestWhoComesDuringAQuestionIsInItsAnswer(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFleet(t)
+		leaving := f.serve(bus.Service{}, echo(1))
+		f.serve(bus.Service{}, echo(2))
+		c := f.client(bus.ClientOptions{})
+		answer := make(chan []int)
+		go func() {
+			served, err := c.Served(context.Background(), "name")
+			if err != nil {
+				t.Error(err)
+			}
+			answer <- served
+		}()
+		time.Sleep(10 * time.Millisecond) // the answers are here, the silence is not over
+		f.serve(bus.Service{}, echo(3))
+		if err := leaving.Close(); err != nil {
+			t.Error(err)
+		}
+		if got := <-answer; !slices.Equal(got, []int{2, 3}) {
+			t.Errorf("served: %v", got)
+		}
+	})
+}
+
+func TestAnErrorKnowsWhenAnInstanceComes(t *testing.T) {
+	dead := func(t *testing.T, f fleet, c *bus.Client) error {
+		conn := f.net.Dial()
+		srv, err := bus.ServeOn(conn, bus.Service{}, heldRPC.Handler(func(ctx context.Context, n int) (int, error) {
+			<-ctx.Done()
+			return n, nil
+		}))
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = srv.Close() })
+		done := make(chan error)
+		go func() {
+			_, err := heldRPC.Client(c)(context.Background(), 1)
+			done <- err
+		}()
+		time.Sleep(time.Second)
+		conn.Disconnect()
+		return <-done
+	}
+	for name, tc := range map[string]struct {
+		fail func(t *testing.T, f fleet, c *bus.Client) error
+		code bus.Code
+		rpc  bus.Handler
+	}{
+		"after NoResponder": {func(t *testing.T, _ fleet, c *bus.Client) error {
+			_, err := nameRPC.Client(c)(t.Context(), "a")
+			return err
+		}, bus.NoResponder, echo(1)},
+		"after Unserved": {func(t *testing.T, f fleet, c *bus.Client) error {
+			f.serve(bus.Service{}, echo(2))
+			_, err := nameRPC.Client(c)(t.Context(), "a")
+			return err
+		}, bus.Unserved, echo(1)},
+		"after Gone": {dead, bus.Gone, heldRPC.Handler(func(_ context.Context, n int) (int, error) { return n, nil })},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				f := newFleet(t)
+				c := f.client(bus.ClientOptions{})
+				err := tc.fail(t, f, c)
+				e, ok := errors.AsType[*bus.Error](err)
+				if !ok || e.Code != tc.code || e.Again == nil {
+					t.Fatalf("got %v", err)
+				}
+				time.Sleep(3 * time.Second) // repeats of what is known are no news
+				select {
+				case <-e.Again:
+					t.Fatal("a retry is said to help before anybody came")
+				default:
+				}
+				f.serve(bus.Service{}, tc.rpc)
+				synctest.Wait()
+				select {
+				case <-e.Again:
+				default:
+					t.Error("an instance came, and the error does not know")
+				}
+			})
+		})
+	}
+}
+
+func TestAnnouncementsAreRepeatedOnceThenTheMenuIsAnnouncedNowAndThen(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFleet(t)
+		c := f.client(bus.ClientOptions{})
+		heard := map[string]*atomic.Int64{}
+		for _, name := range []string{"name", bus.MenuDescription.Name} {
+			n := new(atomic.Int64)
+			heard[name] = n
+			stop, err := c.Hear(name, func(a bus.Announcement) {
+				if len(a.Versions) > 0 {
+					n.Add(1)
+				}
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer stop()
+		}
+		f.serve(bus.Service{}, echo(1))
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		all, menus := heard["name"].Load(), heard[bus.MenuDescription.Name].Load()
+		if all != 2 || menus < 2+5 || menus > 2+11 {
+			t.Errorf("the name was announced %d times, the menu %d times", all, menus)
+		}
+	})
+}
