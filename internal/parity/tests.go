@@ -27,7 +27,12 @@ type event struct {
 	Action, Package, Test, Output string
 }
 
-var scenarioNumber = regexp.MustCompile(`\bS\d{3}(?:_S\d{3})*_`)
+// A test that shows scenarios has their numbers first in its own name or in that
+// of a subtest: TestS042WhatItSays, or "S042 S043 what it says".
+var (
+	scenarioNumbers = regexp.MustCompile(`(?:\b|^Test)S\d{3}(?:_S\d{3})*(?:_|[A-Z])`)
+	scenarioNumber  = regexp.MustCompile(`S\d{3}`)
+)
 
 // readTests reads a run to its end and prints to out the results of packages and
 // all that failed tests said. A failure is an error.
@@ -66,8 +71,8 @@ func readTests(r io.Reader, out io.Writer) (results, error) {
 
 func (r results) add(t test) {
 	r.passed[t] = true
-	for _, numbers := range scenarioNumber.FindAllString(t.name, -1) {
-		for _, number := range strings.Split(strings.Trim(numbers, "_"), "_") {
+	for _, numbers := range scenarioNumbers.FindAllString(t.name, -1) {
+		for _, number := range scenarioNumber.FindAllString(numbers, -1) {
 			r.scenarios[number] = true
 		}
 	}
