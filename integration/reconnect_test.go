@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -178,10 +179,10 @@ func TestADurableStreamTellsOfARestartAndGoesOn(t *testing.T) {
 			break
 		}
 	}
-	resumed := "[Attempting Connected Snapshot Lost Attempting Resumed]"
-	anew := "[Attempting Connected Snapshot Lost Attempting Connected Snapshot]"
-	if s := fmt.Sprint(told); s != resumed && s != anew {
-		t.Errorf("told %v", s)
+	// The caller may be back before the responder, and then tries more than once.
+	s := strings.ReplaceAll(fmt.Sprint(told), "FailedToConnect Attempting ", "")
+	if s != "[Attempting Connected Snapshot Lost Attempting Connected Snapshot]" {
+		t.Errorf("told %v", told)
 	}
 	t.Log(told)
 }
