@@ -244,7 +244,7 @@ func TestAResponderThatWasRestartedIsAskedForAFreshState(t *testing.T) {
 		time.Sleep(time.Second)
 		r.publish(1, 2, 3)
 		old := r.srv
-		r.far.Disconnect() // killed
+		r.far.Freeze(true) // killed
 		r.serve(t, 10)
 		r.publish(10, 20, 30) // as many updates, of another epoch
 		time.Sleep(20 * time.Second)
