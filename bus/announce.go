@@ -40,6 +40,15 @@ func (s *Server) announceName(name string, versions []int) {
 	_ = s.conn.Publish(wire.AnnounceSubject(wire.FullName(s.svc.Prefix, name)), "", f.Append(nil))
 }
 
+// introduce announces this instance the first time that it can: before its first
+// answer to a question, so that nobody calls what was not announced. s.mu is held.
+func (s *Server) introduce() {
+	if !s.introduced && s.conn.Connected() {
+		s.introduced = true
+		s.announce(false)
+	}
+}
+
 // announcing repeats what was said at the start, then says now and then that
 // this instance is there, under the name that everybody serves.
 func (s *Server) announcing() {

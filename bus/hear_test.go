@@ -184,3 +184,48 @@ func TestAnnouncementsAreRepeatedOnceThenTheMenuIsAnnouncedNowAndThen(t *testing
 		}
 	})
 }
+
+// A quietConn is connected late, and tells nobody.
+type quietConn struct {
+	transport.Conn
+	up atomic.Bool
+}
+
+func (c *quietConn) Connected() bool { return c.up.Load() }
+
+func (c *quietConn) Publish(subject, reply string, data []byte) error {
+	if !c.up.Load() {
+		return transport.ErrNotConnected
+	}
+	return c.Conn.Publish(subject, reply, data)
+}
+
+func TestNobodyIsToldOfAVersionBeforeItIsAnnounced(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFleet(t)
+		var order []string // of what the responder says of the name
+		f.net.Tap(func(_ *transport.SimConn, m transport.Msg) []transport.Msg {
+			switch {
+			case m.Subject == "_D.a.name":
+				order = append(order, "announced")
+			case strings.HasPrefix(m.Subject, "_INBOX."):
+				order = append(order, "answered")
+			}
+			return []transport.Msg{m}
+		})
+		conn := &quietConn{Conn: f.net.Dial()}
+		srv, err := bus.ServeOn(conn, bus.Service{}, echo(1))
+		if err != nil {
+			t.Fatal(err)
+		}
+		conn.up.Store(true)
+		expectServed(t, f.client(bus.ClientOptions{}), 1)
+		f.net.Tap(nil)
+		if len(order) < 2 || order[0] != "announced" {
+			t.Errorf("a name was %v", order)
+		}
+		if err := srv.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+}

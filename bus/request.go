@@ -257,6 +257,9 @@ func (s *Server) asked(name string, m transport.Msg) {
 	answer := wire.Served{Instance: s.instance}
 	s.mu.Lock()
 	stays := !s.draining
+	if stays {
+		s.introduce()
+	}
 	s.mu.Unlock()
 	for _, v := range s.mux.served[name] {
 		if stays {

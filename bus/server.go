@@ -81,19 +81,20 @@ type Server struct {
 	moving atomic.Bool    // the streams have been told to go elsewhere
 	loops  sync.WaitGroup // the outbox and the tick
 
-	mu       sync.Mutex // guards the fields below
-	subs     []subscription
-	stop     func()
-	sessions map[string]*session // by client
-	tokens   map[string]*session
-	running  int     // handlers that have not answered
-	open     int     // streams
-	survey   *survey // of a drain
-	draining bool    // Drain or Close has begun: the menu does not say any more what is served here
-	leaving  bool    // and no new streams are taken
-	closed   bool
-	ticking  bool
-	gen      uint64 // the connection's generation when it was looked at last
+	mu         sync.Mutex // guards the fields below
+	subs       []subscription
+	stop       func()
+	sessions   map[string]*session // by client
+	tokens     map[string]*session
+	running    int     // handlers that have not answered
+	open       int     // streams
+	survey     *survey // of a drain
+	introduced bool    // it was announced
+	draining   bool    // Drain or Close has begun: the menu does not say any more what is served here
+	leaving    bool    // and no new streams are taken
+	closed     bool
+	ticking    bool
+	gen        uint64 // the connection's generation when it was looked at last
 }
 
 // An endpoint is one RPC that the server serves.
@@ -145,7 +146,7 @@ func serve(conn transport.Conn, svc Service, handlers ...Handler) (*Server, erro
 		s.mute.Store(true) // nobody has heard of it
 		return nil, errors.Join(err, s.Close())
 	}
-	s.announce(false)
+	s.stay(s.introduce)
 	s.loops.Go(s.announcing)
 	return s, nil
 }
