@@ -27,7 +27,7 @@ integration: ## run the tests on embedded NATS only
 	go test -count=1 ./integration/...
 
 soak: ## roll fleets through versions at 2,000 calls a second
-	DURABUS_SOAK=1 go test -count=1 -timeout 20m -v -run 'TestARollingUpgrade' ./integration
+	DURABUS_ROLL=soak go test -count=1 -timeout 20m -v -run 'TestARollingUpgrade' ./integration
 
 lint: ## vet, staticcheck, format and generated code
 	go vet ./...

@@ -49,7 +49,7 @@ func (r *rolling) join(versions []int, rate, books int) *release {
 		}
 	}
 	r.releases = append(r.releases, c)
-	const each = 25 // calls a second of a worker
+	const each = 10 // calls a second of a worker
 	for i := range rate / each {
 		c.running.Go(func() { c.work(ctx, i%len(r.urls), time.Second/each) })
 	}
@@ -185,18 +185,39 @@ func (b *replica) lose() string {
 // compare asks the instance that b follows for the book at b's position. It
 // reports false if b follows nobody now.
 func (b *replica) compare(t *testing.T) bool {
+	book, want, ok := b.source(t, func(b book3) int { return b.Position })
+	if ok && book != want {
+		t.Errorf("a replica of %s is %v, the source was %v", want.Source, book, want)
+	}
+	return ok
+}
+
+// arrive waits until b has all that its source has published by now, and
+// compares then.
+func (b *replica) arrive(t *testing.T) {
+	t.Helper()
+	var end book3
+	eventually(t, "replicas that follow a source", func() (ok bool) {
+		_, end, ok = b.source(t, func(book3) int { return -1 })
+		return ok
+	})
+	eventually(t, "replicas that have all of their source", func() bool {
+		b.mu.Lock()
+		there := b.book.Source == end.Source && b.book.Position >= end.Position
+		b.mu.Unlock()
+		return there && b.compare(t)
+	})
+}
+
+// source returns the book of b and, from the instance that b follows, that at a
+// position; false if b follows nobody now.
+func (b *replica) source(t *testing.T, at func(book3) int) (mine, its book3, ok bool) {
 	b.mu.Lock()
-	book, instance, live := b.book, b.instance, b.live
+	mine, instance, live := b.book, b.instance, b.live
 	b.mu.Unlock()
 	if !live {
-		return false
+		return mine, its, false
 	}
-	want, err := digestRPC.Client(b.client.WithInstance(instance))(t.Context(), book.Position)
-	if err != nil {
-		return false // it has left meanwhile
-	}
-	if book != want {
-		t.Errorf("a replica of %s is %v, the source was %v", instance, book, want)
-	}
-	return true
+	its, err := digestRPC.Client(b.client.WithInstance(instance))(t.Context(), at(mine))
+	return mine, its, err == nil // else it has left meanwhile
 }

@@ -91,7 +91,7 @@ var (
 		staterpc.Convert(all, book2.up, func(e entry2) entry3 { return entry3{e.Count, e.Value} }),
 		staterpc.Convert(all, book3.down, func(e entry3) entry2 { return entry2{e.Position, e.Value} })))
 
-	// digestRPC returns the book of the instance at an earlier position.
+	// digestRPC returns the book of the instance at an earlier position, or now.
 	digestRPC = unaryrpc.RPC[int, book3]{Name: "roll.digest", Version: 1, Idempotent: true}
 )
 

@@ -66,9 +66,13 @@ func (s *source) watch(ctx context.Context, _ struct{}) (book3, iter.Seq2[entry3
 	return s.publisher.Watch(ctx)
 }
 
+// at returns the book at a position, or as it is now if that is -1.
 func (s *source) at(_ context.Context, position int) (book3, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if position == -1 {
+		position = len(s.past) - 1
+	}
 	if position < 0 || position >= len(s.past) {
 		return book3{}, fmt.Errorf("position %d of %d", position, len(s.past))
 	}
@@ -76,7 +80,7 @@ func (s *source) at(_ context.Context, position int) (book3, error) {
 }
 
 // rollingResponder serves the versions it is told until it gets SIGTERM, and
-// drains then. It says its instance and since when it may have been called.
+// drains then. It says its instance.
 func rollingResponder(ctx context.Context, url string) error {
 	var versions []int
 	if err := json.Unmarshal([]byte(os.Getenv(rollVersions)), &versions); err != nil {
@@ -112,15 +116,14 @@ func rollingResponder(ctx context.Context, url string) error {
 	handlers := append(only(findFamily, versions).Handlers(find), only(payFamily, versions).Handlers(pay)...)
 	handlers = append(handlers, only(bookFamily, versions).Handlers(src.watch)...)
 	handlers = append(handlers, digestRPC.Handler(src.at))
-	began := time.Now()
 	srv, err := bus.Serve(nc, bus.Service{Name: "rolling"}, handlers...)
 	if err != nil {
 		return err
 	}
 	fmt.Println("ready")
-	fmt.Println(srv.Instance(), began.UnixNano())
+	fmt.Println(srv.Instance())
 	<-leave.Done()
-	began = time.Now()
+	began := time.Now()
 	grace, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
 	if err := srv.Drain(grace); err != nil {

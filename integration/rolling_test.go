@@ -18,12 +18,19 @@ import (
 	"github.com/durabus/durabus/bus/bustest/broker"
 )
 
-// rollScale is how hard the fleet is worked. `make soak` sets the variable.
-func rollScale() (rate int, rest time.Duration) {
-	if os.Getenv("DURABUS_SOAK") != "" {
-		return 2000, 3 * time.Second
+// rollLoad is the environment variable that CI sets to "ci" and `make soak` to
+// "soak", for full upgrades instead of short ones.
+const rollLoad = "DURABUS_ROLL"
+
+// rollScale is how hard the fleet is worked, and for how long at least.
+func rollScale() (rate int, length time.Duration) {
+	switch os.Getenv(rollLoad) {
+	case "soak":
+		return 2000, time.Minute
+	case "ci":
+		return 500, time.Minute
 	}
-	return 500, time.Second
+	return 500, 15 * time.Second
 }
 
 const (
@@ -36,13 +43,15 @@ const (
 type rolling struct {
 	t       *testing.T
 	cluster *broker.Cluster
-	urls    []string // of proxies before the nodes, for callers
+	urls    []string // of the nodes behind the tap, for callers
 	kill    bool
+	rate    int
 	rest    time.Duration // between two replacements
 	tally   string        // folder
 	tap     *tap
 	numbers atomic.Int64
 	fleet   []*member
+	served  []int // versions
 	began   time.Time
 	stages  []stage
 
@@ -51,21 +60,21 @@ type rolling struct {
 	mu       sync.Mutex // guards the fields below
 	outcomes []outcome
 	deaths   []death
-	ends     map[string]int // of streams and of attempts to open them
-	stale    time.Duration  // the longest that a replica had no stream
-	reopened int
+	ends     map[string]int  // of streams and of attempts to open them
+	stale    []time.Duration // for how long a replica had no stream
 	compared int
 }
 
 // A member is one responder of the fleet.
 type member struct {
 	*child
+	node     *broker.Server
 	instance string
 }
 
-// A death is when a responder was killed.
+// A death is when a responder was killed, and when the cluster knew it.
 type death struct {
-	instance string
+	*member
 	at, over time.Time
 }
 
@@ -75,14 +84,14 @@ type stage struct {
 	over time.Time
 }
 
-func newRolling(t *testing.T, kill bool) *rolling {
+// newRolling makes an upgrade that will have this many stages of replacements.
+func newRolling(t *testing.T, kill bool, stages int) *rolling {
 	r := &rolling{t: t, kill: kill, cluster: broker.RunCluster(t, broker.Options{}), tally: t.TempDir(), tap: newTap(), began: time.Now(), ends: map[string]int{}}
-	_, r.rest = rollScale()
+	rate, length := rollScale()
+	r.rate, r.rest = rate, length/time.Duration(stages*fleetSize)
 	t.Setenv(rollTally, r.tally)
 	for i := range 3 {
-		p := broker.RunProxy(t, r.cluster.Node(i).URL())
-		p.Tamper(r.tap.see)
-		r.urls = append(r.urls, p.URL())
+		r.urls = append(r.urls, r.tap.callers(t, r.cluster.Node(i).URL()))
 	}
 	return r
 }
@@ -94,18 +103,16 @@ func (r *rolling) start(i int, versions []int) *member {
 		r.t.Fatal(err)
 	}
 	r.t.Setenv(rollVersions, string(list))
-	m := &member{child: startChild(r.t, "rolling responder", r.cluster.Node(i%3).URL())}
-	var began int64
-	if _, err := fmt.Sscan(m.line(r.t), &m.instance, &began); err != nil {
-		r.t.Fatal(err)
-	}
-	r.tap.served(versions, time.Unix(0, began))
+	m := &member{node: r.cluster.Node(i % 3)}
+	m.child = startChild(r.t, "rolling responder", r.tap.responder(r.t, m.node.URL(), m))
+	m.instance = m.line(r.t)
 	return m
 }
 
 // upgrade replaces the responders one at a time.
 func (r *rolling) upgrade(versions ...int) {
 	r.t.Helper()
+	r.served = append(r.served, versions...)
 	for i := range fleetSize {
 		if len(r.fleet) < fleetSize {
 			r.fleet = append(r.fleet, r.start(i, versions))
@@ -132,11 +139,10 @@ func (r *rolling) end(m *member) {
 		}
 		return
 	}
-	d := death{instance: m.instance, at: time.Now()}
+	before := m.node.Connections()
+	d := death{member: m, at: time.Now()}
 	m.signal(r.t, syscall.SIGKILL)
-	for range m.lines {
-		continue
-	}
+	eventually(r.t, "a connection less", func() bool { return m.node.Connections() < before })
 	d.over = time.Now()
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -163,35 +169,37 @@ func (r *rolling) sample(n int) {
 }
 
 func TestARollingUpgradeByDrainFailsNothing(t *testing.T) {
-	rollThrough(newRolling(t, false))
+	rollThrough(newRolling(t, false, 4))
 }
 
 func TestARollingUpgradeByKillingFailsNoMoreThanWhatWasInFlight(t *testing.T) {
-	rollThrough(newRolling(t, true))
+	rollThrough(newRolling(t, true, 4))
 }
 
 // rollThrough takes a fleet from version 1 to version 3. Callers with
 // conversions for all three call throughout, those of versions 2 and 3 from when
-// there is a version 2.
+// there is a version 2. As all use the newest version that there is, most of
+// those who leave in an upgrade have no calls any more: so the last fleet is
+// replaced by its like, in which each has its part of them.
 func rollThrough(r *rolling) {
-	rate, _ := rollScale()
 	r.upgrade(1)
-	r.join([]int{1, 2, 3}, rate, rollBooks)
+	r.join([]int{1, 2, 3}, r.rate, rollBooks)
 	r.upgrade(1, 2)
-	r.join([]int{2, 3}, rate/4, laterBooks)
+	r.join([]int{2, 3}, r.rate/4, laterBooks)
 	r.upgrade(2, 3)
+	r.upgrade(3)
 	r.upgrade(3)
 	r.finish()
 }
 
 // Both sides have the same library, and the callers upgrade first.
 func TestARollingUpgradeAfterTheCallersFailsNothing(t *testing.T) {
-	r := newRolling(t, false)
-	rate, _ := rollScale()
+	r := newRolling(t, false, 2)
 	r.upgrade(1)
-	old := r.join([]int{1}, rate, rollBooks)
-	r.join([]int{1, 2}, rate, rollBooks)
+	old := r.join([]int{1}, r.rate, rollBooks)
+	r.join([]int{1, 2}, r.rate, rollBooks)
 	r.leave(old)
+	r.upgrade(2)
 	r.upgrade(2)
 	r.finish()
 }
