@@ -22,12 +22,13 @@ const (
 
 // An attempt says what went before in sending one call.
 type attempt struct {
-	name    string        // of the RPC, with the client's prefix
-	untaken int           // times that nobody was subscribed, or one who was leaving
-	silent  bool          // it was sent before and nothing was heard
-	since   time.Duration // when it was sent first, if it was silent
-	fresh   bool          // it was too old on arrival: have our clock learned anew
-	from    place         // where the stream that it takes up stands
+	name      string        // of the RPC, with the client's prefix
+	untaken   int           // times that nobody was subscribed, or one who was leaving
+	explained bool          // nobody was subscribed, and the menu said that somebody is by now
+	silent    bool          // it was sent before and nothing was heard
+	since     time.Duration // when it was sent first, if it was silent
+	fresh     bool          // it was too old on arrival: have our clock learned anew
+	from      place         // where the stream that it takes up stands
 }
 
 // attempt sends c once and waits for what its kind promises first.

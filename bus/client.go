@@ -5,6 +5,7 @@ package bus
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -154,6 +155,9 @@ func (cl *Client) send(ctx context.Context, c Call) (Reply, error) {
 	subject := cl.subject(c.Description)
 	how := attempt{name: wire.FullName(cl.prefix, c.Name)}
 	for {
+		if err := cl.absent(ctx, subject, c.Description); err != nil {
+			return Reply{}, err
+		}
 		sent := cl.box.now()
 		r, err := cl.box.attempt(ctx, subject, c, how)
 		e, ok := err.(*Error)
@@ -161,12 +165,19 @@ func (cl *Client) send(ctx context.Context, c Call) (Reply, error) {
 		case !ok:
 			return r, err
 		case cl.untaken(e) && how.untaken < len(retryUntaken):
+			if e.Err == errLeft {
+				cl.box.avoid(subject)
+			}
 			if !sleep(ctx, retryUntaken[how.untaken]) {
 				return Reply{}, notSent(contextError(ctx, c.Description))
 			}
 			how.untaken++
-		case e.Err == errUnheard:
-			return Reply{}, cl.explain(ctx, c.Description)
+		case e.Err == errUnheard, e.Err == errLeft:
+			served, err := cl.explain(ctx, c.Description)
+			if !served || how.explained {
+				return Reply{}, err
+			}
+			how.explained = true
 		case e.Err == errSilent && !how.silent:
 			how.silent, how.since = true, sent
 		case e.Err == errAged && !how.fresh:
@@ -180,24 +191,28 @@ func (cl *Client) send(ctx context.Context, c Call) (Reply, error) {
 // untaken reports whether another responder may take the call that ended so: it
 // reached none, or one that is leaving.
 func (cl *Client) untaken(e *Error) bool {
-	return e.Err == errUnheard || e.Code == Draining && !e.MayHaveRun && cl.instance == ""
+	return e.Err == errUnheard || e.Err == errLeft || e.Code == Draining && !e.MayHaveRun && cl.instance == ""
 }
 
-// explain says why nobody received a call.
-func (cl *Client) explain(ctx context.Context, d Description) error {
+// explain says why nobody received a call, and whether somebody would now.
+func (cl *Client) explain(ctx context.Context, d Description) (served bool, _ error) {
 	if cl.instance != "" {
-		return &Error{Code: NoResponder, RPC: d, Message: "instance " + cl.instance + " is not there (any more)"}
+		return false, &Error{Code: NoResponder, RPC: d, Message: "instance " + cl.instance + " is not there (any more)"}
 	}
 	name := wire.FullName(cl.prefix, d.Name)
 	cl.box.forget(name)
-	cl.box.mu.Lock()
-	again := cl.box.comes(name, d.Version) // before asking, so that nobody comes in between
-	cl.box.mu.Unlock()
+	again := cl.box.awaits(name, d.Version) // before asking, so that nobody comes in between
 	versions, err := cl.box.askOne(ctx, name)
-	switch {
-	case err != nil:
-		return &Error{Code: NoResponder, RPC: d, Err: err, Again: again, Message: "nobody serves this version; which are served is not known: " + err.Error()}
-	case len(versions) == 0:
+	if err != nil {
+		return false, &Error{Code: NoResponder, RPC: d, Err: err, Again: again, Message: "nobody serves this version; which are served is not known: " + err.Error()}
+	}
+	return slices.Contains(versions, d.Version), unserved(d, name, versions, again)
+}
+
+// unserved is the error of calling a version of name that is not among those
+// which are served.
+func unserved(d Description, name string, versions []int, again <-chan struct{}) error {
+	if len(versions) == 0 {
 		return &Error{Code: NoResponder, RPC: d, Again: again, Message: "nobody serves " + name + " now, at any version"}
 	}
 	return &Error{Code: Unserved, RPC: d, Again: again, Message: fmt.Sprintf("called at version %d, served: %v", d.Version, versions)}

@@ -153,6 +153,13 @@ func (b *mailbox) deaf() (errs []error) {
 	return errs
 }
 
+// awaits is comes for those who do not hold b.mu.
+func (b *mailbox) awaits(name string, version int) <-chan struct{} {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.comes(name, version)
+}
+
 // comes returns a channel that is closed when an instance that serves this version
 // of name is announced; nil where too many names are waited for. b.mu is held.
 func (b *mailbox) comes(name string, version int) <-chan struct{} {

@@ -59,6 +59,7 @@ var (
 	errUnheard = errors.New("the broker knows no subscriber")
 	errSilent  = errors.New("no sign yet")
 	errAged    = errors.New("too old when it arrived")
+	errLeft    = errors.New("the last responder is leaving")
 )
 
 // The times by which a call wants a first sign, looked at every flow.Tick.

@@ -14,10 +14,11 @@ import (
 // In a cluster the broker may swallow a call that is on its way to the last
 // subscriber of a subject while that one leaves. So the last responder of a
 // version first leaves the menu, and the queue only when its callers have gone.
+// Those who know no other version are told, and ask the menu from then on.
 const (
 	surveyWait = 250 * time.Millisecond // for others to answer that they serve it too
 	quietFor   = 250 * time.Millisecond // without a call: the callers have gone
-	quietLimit = 2 * time.Second        // for that
+	quietLimit = 2 * time.Second        // for that, and for it again while calls are refused
 )
 
 // surveyToken stands in the Reply of a survey's questions where those of peers
@@ -98,8 +99,25 @@ func (s *Server) surveyed(number uint64, m transport.Msg) {
 	}
 }
 
-// quiet returns when calls of points have stopped coming.
-func quiet(ctx context.Context, points []*endpoint) {
+// callersGone returns when calls of points have stopped coming. Where they do not
+// stop by themselves they are refused, so that their callers stop sending. A
+// one-way call cannot be refused, and is carried out to the end.
+func callersGone(ctx context.Context, points []*endpoint) {
+	if quiet(ctx, points) {
+		return
+	}
+	var refusing []*endpoint
+	for _, p := range points {
+		if p.Kind != OneWay {
+			p.shut.Store(true)
+			refusing = append(refusing, p)
+		}
+	}
+	quiet(ctx, refusing)
+}
+
+// quiet reports whether calls of points stopped coming within quietLimit.
+func quiet(ctx context.Context, points []*endpoint) bool {
 	ctx, cancel := context.WithTimeout(ctx, quietLimit)
 	defer cancel()
 	count := func() (n uint64) {
@@ -114,10 +132,11 @@ func quiet(ctx context.Context, points []*endpoint) {
 		select {
 		case <-tick.C:
 		case <-ctx.Done():
-			return
+			return false
 		}
 		if now := count(); now != n {
 			n, since = now, time.Now()
 		}
 	}
+	return true
 }

@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/durabus/durabus/bus"
+	"github.com/durabus/durabus/internal/transport"
+	"github.com/durabus/durabus/onewayrpc"
 	"github.com/durabus/durabus/unaryrpc"
 )
 
@@ -73,13 +75,114 @@ func TestTheLastResponderOfAVersionDoesNotWaitForEver(t *testing.T) {
 			gone <- last
 		}()
 		synctest.Wait()
-		if took := drainTook(t, srv); took != 2250*time.Millisecond {
+		// Survey, what is granted to callers, and quiet when they are refused.
+		if took := drainTook(t, srv); took < 2500*time.Millisecond || took > 2600*time.Millisecond {
 			t.Errorf("Drain took %v", took)
 		}
 		if err := <-gone; !errors.Is(err, bus.NoResponder) {
 			t.Errorf("then a call: %v, want NoResponder", err)
 		}
 	})
+}
+
+// The moment in which the last responder leaves its queue may swallow a call. So
+// callers who know no other version are made to stop before it.
+func TestCallersWhomTheLastResponderTurnsAwaySendNothingUntilAnotherComes(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFleet(t)
+		srv := f.serve(bus.Service{}, naming("last"))
+		c := f.client(bus.ClientOptions{})
+		var sent time.Time // a request, last
+		f.net.Tap(func(_ *transport.SimConn, m transport.Msg) []transport.Msg {
+			if m.Subject == "name.v1" {
+				sent = time.Now()
+			}
+			return []transport.Msg{m}
+		})
+		answered, refused := 0, 0
+		ctx, stop := context.WithCancel(t.Context())
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			for ; ctx.Err() == nil; time.Sleep(20 * time.Millisecond) {
+				_, err := nameRPC.Client(c)(t.Context(), "")
+				switch {
+				case err == nil:
+					answered++
+				case errors.Is(err, bus.NoResponder):
+					refused++
+				default:
+					t.Error(err)
+				}
+			}
+		}()
+		synctest.Wait()
+		drainTook(t, srv)
+		if quiet := time.Since(sent); quiet < 250*time.Millisecond {
+			t.Errorf("a request came %v before the end", quiet)
+		}
+		gone := time.Now()
+		time.Sleep(time.Minute)
+		if sent.After(gone) {
+			t.Error("requests were sent where nobody is")
+		}
+		f.serve(bus.Service{}, naming("next"))
+		callFor(t, c, time.Second)
+		stop()
+		<-done
+		if answered == 0 || refused == 0 {
+			t.Errorf("%d calls were answered, %d refused", answered, refused)
+		}
+	})
+}
+
+// Nobody can be told that a one-way call was refused.
+func TestTheLastResponderCarriesOutOneWayCallsToTheEnd(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFleet(t)
+		note := onewayrpc.RPC[int]{Name: "note", Version: 1}
+		noted, sent := 0, 0
+		srv := f.serve(bus.Service{}, note.Handler(func(context.Context, int) error { noted++; return nil }))
+		send := note.Client(f.client(bus.ClientOptions{}))
+		drained := make(chan struct{})
+		go func() {
+			defer close(drained)
+			drainTook(t, srv)
+		}()
+		for begin := time.Now(); time.Since(begin) < 2480*time.Millisecond; time.Sleep(20 * time.Millisecond) {
+			if err := send(t.Context(), sent); err != nil {
+				t.Error(err)
+			}
+			sent++
+		}
+		<-drained
+		if noted != sent {
+			t.Errorf("%d of %d calls were carried out", noted, sent)
+		}
+	})
+}
+
+// A responder may come just when the broker has said for the last time that there
+// is none.
+func TestACallIsMadeOnceMoreWhereTheMenuSaysThatItIsServed(t *testing.T) {
+	for misses, want := range map[int]error{3: nil, 4: bus.Unserved} {
+		synctest.Test(t, func(t *testing.T) {
+			f := newFleet(t)
+			f.serve(bus.Service{}, naming("here"))
+			missed := 0
+			f.net.Tap(func(_ *transport.SimConn, m transport.Msg) []transport.Msg {
+				if m.Subject == "name.v1" && missed < misses {
+					missed++
+					m.Subject = "nobody.v1"
+				}
+				return []transport.Msg{m}
+			})
+			_, err := nameRPC.Client(f.client(bus.ClientOptions{}))(t.Context(), "")
+			if !errors.Is(err, want) {
+				t.Errorf("after %d misses: %v", misses, err)
+			}
+		})
+	}
 }
 
 // A responder waits for nothing where others serve all that it serves, at

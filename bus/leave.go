@@ -13,11 +13,12 @@ import (
 
 // Drain leaves the fleet without failing anything. The menu does not name this
 // server any more; what others serve too ends here at once, and what nobody else
-// serves when 250 ms have passed without a call of it, at most 2 s. Calls on
-// their way are served, open streams end with [Draining] after their last update
-// so that durable clients open elsewhere at once, and calls in progress go on
-// until ctx is done, which cancels them. Then the server is closed. An error says
-// what was cut short.
+// serves when 250 ms have passed without a call of it. Where calls still come after
+// 2 s they are refused with [NoResponder], for 2 s at most, so that callers who know
+// no other version stop sending. Calls on their way are served, open streams end
+// with [Draining] after their last update so that durable clients open elsewhere at
+// once, and calls in progress go on until ctx is done, which cancels them. Then the
+// server is closed. An error says what was cut short.
 func (s *Server) Drain(ctx context.Context) error {
 	s.mu.Lock()
 	if s.draining {
@@ -51,7 +52,7 @@ func drain(ctx context.Context, subs []subscription, last []*endpoint) (errs []e
 	wg.Go(func() {
 		defer close(callers)
 		if len(last) > 0 {
-			quiet(ctx, last)
+			callersGone(ctx, last)
 		}
 	})
 	var mu sync.Mutex

@@ -42,6 +42,8 @@ type mailbox struct {
 	onWay  budget        // windows of peers
 	values budget
 
+	anyTurned atomic.Bool // turned is not empty
+
 	mu     sync.Mutex // guards the fields below
 	sub    transport.Subscription
 	stop   func()        // of the connection's events
@@ -54,7 +56,8 @@ type mailbox struct {
 	probes map[uint64]*peer // heartbeats that the broker may say nobody received
 	asks   map[uint64]question
 	menus  map[string]*knownMenu
-	tick   bool // whether the ticking goroutine runs
+	turned map[string]bool // subjects of requests whose last responder is leaving
+	tick   bool            // whether the ticking goroutine runs
 	quit   chan struct{}
 	wg     sync.WaitGroup
 }
@@ -65,7 +68,7 @@ func newMailbox(conn transport.Conn) *mailbox {
 		conn: conn, id: id, out: newOutbox(), start: time.Now(),
 		drops: drops{who: "client " + id}, onWay: newBudget(inboxBudget), values: newBudget(valueBudget),
 		calls: map[uint64]*inCall{}, peers: map[string]*peer{}, probes: map[uint64]*peer{},
-		asks: map[uint64]question{}, menus: map[string]*knownMenu{}, quit: make(chan struct{}),
+		asks: map[uint64]question{}, menus: map[string]*knownMenu{}, turned: map[string]bool{}, quit: make(chan struct{}),
 	}
 }
 

@@ -226,7 +226,7 @@ func (c *inCall) receiveEnd(f wire.End) {
 	if c.err != nil || c.done {
 		return
 	}
-	if c.aged(&f) {
+	if c.aged(&f) || c.turnedAway(&f) {
 		return
 	}
 	if f.Seq == 0 && !c.opened { // refused before it was numbered

@@ -129,6 +129,8 @@ func (s *Server) enter(j *job) error {
 	switch {
 	case s.closed:
 		return &Error{Code: Draining, RPC: j.point.Description, Message: "the responder is leaving"}
+	case j.point.shut.Load():
+		return &Error{Code: NoResponder, RPC: j.point.Description, Message: "the last responder of this version is leaving"}
 	case s.running >= s.svc.Limit:
 		return &Error{Code: Busy, RPC: j.point.Description, Message: fmt.Sprintf("%d calls are in progress here, which is the limit", s.running)}
 	case j.point.Kind.Streams() && s.open >= s.svc.Streams:

@@ -102,6 +102,7 @@ type endpoint struct {
 	Description
 	counters *micro.Counters
 	calls    atomic.Uint64 // requests that came
+	shut     atomic.Bool   // they are refused: the last responder is leaving
 }
 
 type subscription struct {
