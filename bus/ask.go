@@ -47,7 +47,7 @@ type knownMenu struct {
 	meanwhile map[string][]int // announced during the question under way
 	sub       transport.Subscription
 	listeners map[*byte]func(Announcement)
-	again     map[int]chan struct{} // by version: closed when an instance comes that serves it
+	awaited   []awaited
 }
 
 // ask publishes a question and returns the answers until they have gone quiet;

@@ -141,6 +141,11 @@ func (w wrapped) Call(ctx context.Context, c Call) (Reply, error) {
 	return w.call(ctx, c)
 }
 
+// Comes is that of the caller in w, as middleware changes calls alone.
+func (w wrapped) Comes(name string, versions ...int) <-chan struct{} {
+	return Comes(w.Caller, name, versions...)
+}
+
 func chain(f CallFunc, mw []Middleware) CallFunc {
 	for i := len(mw) - 1; i >= 0; i-- {
 		f = mw[i](f)

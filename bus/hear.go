@@ -54,7 +54,7 @@ func (cl *Client) Hear(name string, f func(Announcement)) (stop func(), err erro
 func (b *mailbox) menu(name string) *knownMenu {
 	m := b.menus[name]
 	if m == nil {
-		m = &knownMenu{listeners: map[*byte]func(Announcement){}, again: map[int]chan struct{}{}}
+		m = &knownMenu{listeners: map[*byte]func(Announcement){}}
 		b.menus[name] = m
 	}
 	if m.sub == nil && len(b.menus) <= maxHeard && b.open() == nil {
@@ -100,12 +100,13 @@ func (m *knownMenu) heard(a Announcement) {
 		return
 	}
 	m.set(a)
-	for _, v := range a.Versions {
-		if m.again[v] != nil {
-			close(m.again[v])
-			delete(m.again, v)
+	m.awaited = slices.DeleteFunc(m.awaited, func(w awaited) bool {
+		came := meet(w.versions, a.Versions)
+		if came {
+			close(w.came)
 		}
-	}
+		return came
+	})
 }
 
 // set notes what one instance serves. b.mu is held.
@@ -151,24 +152,4 @@ func (b *mailbox) deaf() (errs []error) {
 		}
 	}
 	return errs
-}
-
-// awaits is comes for those who do not hold b.mu.
-func (b *mailbox) awaits(name string, version int) <-chan struct{} {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.comes(name, version)
-}
-
-// comes returns a channel that is closed when an instance that serves this version
-// of name is announced; nil where too many names are waited for. b.mu is held.
-func (b *mailbox) comes(name string, version int) <-chan struct{} {
-	if b.menus[name] == nil && len(b.menus) >= maxHeard {
-		return nil
-	}
-	m := b.menu(name)
-	if m.again[version] == nil {
-		m.again[version] = make(chan struct{})
-	}
-	return m.again[version]
 }

@@ -15,7 +15,10 @@ import (
 	"github.com/durabus/durabus/bus"
 	"github.com/durabus/durabus/internal/transport"
 	"github.com/durabus/durabus/unaryrpc"
+	"github.com/durabus/durabus/versioned"
 )
+
+var nameRPC3 = unaryrpc.RPC[string, string]{Name: "name", Version: 3}
 
 // echo is a handler of name.vN.
 func echo(version int) bus.Handler {
@@ -128,6 +131,15 @@ func TestAnErrorKnowsWhenAnInstanceComes(t *testing.T) {
 			_, err := nameRPC.Client(c)(t.Context(), "a")
 			return err
 		}, bus.Unserved, echo(1)},
+		"after a family's NoResponder": {func(t *testing.T, _ fleet, c *bus.Client) error {
+			_, err := versioned.New(nameRPC, nameRPC3).Client(c)(t.Context(), "a")
+			return err
+		}, bus.NoResponder, echo(3)},
+		"after a family's Unserved": {func(t *testing.T, f fleet, c *bus.Client) error {
+			f.serve(bus.Service{}, echo(2))
+			_, err := versioned.New(nameRPC, nameRPC3).Client(bus.Wrap(c))(t.Context(), "a")
+			return err
+		}, bus.Unserved, echo(3)},
 		"after Gone": {dead, bus.Gone, heldRPC.Handler(func(_ context.Context, n int) (int, error) { return n, nil })},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -155,6 +167,33 @@ func TestAnErrorKnowsWhenAnInstanceComes(t *testing.T) {
 			})
 		})
 	}
+}
+
+func TestWhoHasComeIsNotWaitedFor(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFleet(t)
+		c := f.client(bus.ClientOptions{})
+		expectServed(t, c)
+		waits := c.Comes("name", 1, 3)
+		if waits == nil || c.Comes("name", 1, 3) != waits || c.Comes("name") != nil || c.WithInstance("i").Comes("name", 1) != nil {
+			t.Error("those who wait for the same do not share it, or wait for nobody")
+		}
+		f.serve(bus.Service{}, echo(2), echo(3))
+		synctest.Wait()
+		for name, came := range map[string]<-chan struct{}{"before": waits, "after": c.Comes("name", 1, 3)} {
+			select {
+			case <-came:
+			default:
+				t.Errorf("who asked %s the announcement waits", name)
+			}
+		}
+		for v := range 100 { // as the callers of a proxy may
+			waits = c.Comes("name", 100+v)
+		}
+		if waits != nil {
+			t.Error("anything is waited for")
+		}
+	})
 }
 
 func TestAnnouncementsAreRepeatedOnceThenTheMenuIsAnnouncedNowAndThen(t *testing.T) {

@@ -34,6 +34,16 @@ func Do(ctx context.Context, c Caller, call Call) (r Reply, err error) {
 	return r, err
 }
 
+// Comes is [Client.Comes] of whatever c is; nil of one that hears of no arrivals.
+func Comes(c Caller, name string, versions ...int) <-chan struct{} {
+	if l, ok := c.(interface {
+		Comes(name string, versions ...int) <-chan struct{}
+	}); ok {
+		return l.Comes(name, versions...)
+	}
+	return nil
+}
+
 // CheckDescription refuses names, versions and kinds that cannot be subjects.
 func CheckDescription(d Description) error { return checkDescription(d) }
 

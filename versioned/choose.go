@@ -39,10 +39,20 @@ func (f Family[F]) pick(ctx context.Context, c bus.Caller, after int) (int, erro
 			return i, nil
 		}
 	}
+	called := callable(f.members)
+	none := &bus.Error{Code: bus.Unserved, RPC: d, Again: bus.Comes(c, d.Name, without(called, served)...)}
+	none.Message = fmt.Sprintf("served: %v; called here: %v", served, called)
 	if len(served) == 0 {
-		return 0, &bus.Error{Code: bus.NoResponder, RPC: d, Message: "nobody serves this name"}
+		none.Code = bus.NoResponder
+		none.Message = fmt.Sprintf("nobody serves this name; called here: %v", called)
 	}
-	return 0, &bus.Error{Code: bus.Unserved, RPC: d, Message: fmt.Sprintf("served: %v; called here: %v", served, callable(f.members))}
+	return 0, none
+}
+
+// without returns the versions that are not among those served: those that were
+// tried and refused are not news if they come again.
+func without(versions, served []int) []int {
+	return slices.DeleteFunc(slices.Clone(versions), func(v int) bool { return slices.Contains(served, v) })
 }
 
 // Choose returns the version that callers of caller use with responders of
