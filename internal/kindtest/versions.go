@@ -7,14 +7,10 @@ import (
 	"errors"
 	"fmt"
 	"iter"
-	"slices"
 	"testing"
 
 	"github.com/durabus/durabus/bus"
-	"github.com/durabus/durabus/onewayrpc"
-	"github.com/durabus/durabus/piperpc"
 	"github.com/durabus/durabus/staterpc"
-	"github.com/durabus/durabus/unaryrpc"
 	"github.com/durabus/durabus/versioned"
 )
 
@@ -25,6 +21,7 @@ func versions(t *testing.T, dial Dial) {
 	t.Run("errors are converted too", func(t *testing.T) { errorsAreConverted(t, dial) })
 	t.Run("a conversion that fails says so", func(t *testing.T) { conversionFails(t, dial) })
 	t.Run("none in common", func(t *testing.T) { noneInCommon(t, dial) })
+	t.Run("written out", func(t *testing.T) { writtenOut(t, dial) })
 	t.Run("of every kind", func(t *testing.T) { everyKindConverts(t, dial) })
 }
 
@@ -175,64 +172,4 @@ func noneInCommon(t *testing.T, dial Dial) {
 	failed(t, err, bus.Description{Name: "laws.prices"}, bus.Unserved, "served: [1]", "called here: [3 2]")
 	_, _, err = caller.Client(dial(t))(within(t), "")
 	failed(t, err, bus.Description{Name: "laws.prices"}, bus.NoResponder)
-}
-
-// everyKindConverts has version 2 of a unary, a one-way and a pipe RPC call
-// version 1 and serve it.
-func everyKindConverts(t *testing.T, dial Dial) {
-	u1, u2 := unaryrpc.RPC[int, int]{Name: "laws.u", Version: 1}, unaryrpc.RPC[cents, cents]{Name: "laws.u", Version: 2}
-	u := versioned.New(u2, versioned.Via(u1,
-		unaryrpc.Convert(fromCents, toCents), unaryrpc.Convert(toCents, fromCents)))
-	o1, o2 := onewayrpc.RPC[int]{Name: "laws.o", Version: 1}, onewayrpc.RPC[cents]{Name: "laws.o", Version: 2}
-	o := versioned.New(o2, versioned.Via(o1, onewayrpc.Convert(fromCents), onewayrpc.Convert(toCents)))
-	p1, p2 := piperpc.RPC[int, int]{Name: "laws.p", Version: 1}, piperpc.RPC[cents, cents]{Name: "laws.p", Version: 2}
-	p := versioned.New(p2, versioned.Via(p1,
-		piperpc.Convert(fromCents, toCents), piperpc.Convert(toCents, fromCents)))
-
-	messages := make(chan int, 2)
-	old := dial(t,
-		u1.Handler(func(_ context.Context, n int) (int, error) { return n + 1, nil }),
-		o1.Handler(func(_ context.Context, n int) error { messages <- n; return nil }),
-		p1.Handler(upTo))
-	answer, err := u.Client(old)(within(t), cents{1})
-	if err != nil || answer != (cents{2}) {
-		t.Errorf("got %v, %v", answer, err)
-	}
-	if err := o.Client(old)(within(t), cents{3}); err != nil {
-		t.Error(err)
-	}
-	saw(t, "message", await(t, messages, "the message"), 3)
-	saw(t, "updates", updatesOf(t, p.Client(old), cents{2}), "{1} {2}")
-
-	handlers := slices.Concat(
-		u.Handlers(func(_ context.Context, c cents) (cents, error) { return cents{c.N + 1}, nil }),
-		o.Handlers(func(_ context.Context, c cents) error { messages <- c.N; return nil }),
-		p.Handlers(func(_ context.Context, c cents) (iter.Seq2[cents, error], error) { return repeat(c, 2), nil }))
-	young := dial(t, handlers...)
-	number, err := u1.Client(young)(within(t), 1)
-	if err != nil || number != 2 {
-		t.Errorf("got %v, %v", number, err)
-	}
-	if err := o1.Client(young)(within(t), 4); err != nil {
-		t.Error(err)
-	}
-	saw(t, "message", await(t, messages, "the message"), 4)
-	saw(t, "updates", updatesOf(t, p1.Client(young), 5), "5 5")
-}
-
-func updatesOf[T any](t *testing.T, f piperpc.Func[T, T], query T) (line string) {
-	t.Helper()
-	updates, err := f(within(t), query)
-	if err != nil {
-		t.Fatal(err)
-	}
-	sep := ""
-	for u, err := range updates {
-		if err != nil {
-			t.Fatal(err)
-		}
-		line += fmt.Sprint(sep, u)
-		sep = " "
-	}
-	return line
 }
