@@ -29,6 +29,15 @@ type MenuEntry struct {
 	Digest      string `json:"digest,omitempty"`      // of the schema
 	Schema      string `json:"schema,omitempty"`      // on request: its text
 	Descriptors []byte `json:"descriptors,omitempty"` // on request: a google.protobuf.FileDescriptorSet
+
+	Parts []MenuPart `json:"parts,omitempty"` // on request: the values of the schema, in its order
+}
+
+// A MenuPart is one value of an RPC, as its menu has it.
+type MenuPart struct {
+	Role        string `json:"role"`                  // as in a [SchemaPart]
+	ContentType string `json:"contentType,omitempty"` // "" for an error without a detail
+	Message     string `json:"message,omitempty"`     // the full name of its protobuf message, if it is one
 }
 
 // Description returns what the entry is about.
@@ -59,6 +68,7 @@ func (m *mux) entry(d Description, schema bool) (e MenuEntry, err error) {
 	e = MenuEntry{Name: d.Name, Version: d.Version, Kind: d.Kind, ContentType: h.ContentType, Digest: m.digest(d)}
 	if schema {
 		e.Schema = h.Schema.Text()
+		e.Parts = h.Schema.parts()
 		e.Descriptors, err = h.Schema.Descriptors()
 	}
 	return e, err

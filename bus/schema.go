@@ -53,6 +53,15 @@ func (s Schema) Descriptors() ([]byte, error) {
 	return schema.Descriptors(types...)
 }
 
+// parts are those of the menu.
+func (s Schema) parts() []MenuPart {
+	var ps []MenuPart
+	for _, p := range s {
+		ps = append(ps, MenuPart{p.Role, p.ContentType, schema.MessageName(p.Type)})
+	}
+	return ps
+}
+
 // Part returns the codec's part of a schema.
 func (c TypedCodec[T]) Part(role string) SchemaPart {
 	return SchemaPart{Role: role, ContentType: c.ContentType(), Type: reflect.TypeFor[T]()}

@@ -99,6 +99,10 @@ func TestAResponderDescribesWhatItsDigestIsOf(t *testing.T) {
 	if want := `answer application/protobuf: #1{1 "seconds" int64, 2 "nanos" int32}`; !strings.Contains(got.Schema, want) {
 		t.Errorf("got %q, want %q", got.Schema, want)
 	}
+	parts := []bus.MenuPart{{Role: "query", ContentType: bus.ContentTypeJSON}, {Role: "answer", ContentType: "application/protobuf", Message: "google.protobuf.Duration"}}
+	if !slices.Equal(got.Parts, parts) {
+		t.Errorf("got %v, want %v", got.Parts, parts)
+	}
 	var set descriptorpb.FileDescriptorSet
 	if err := proto.Unmarshal(got.Descriptors, &set); err != nil || len(set.File) != 1 {
 		t.Errorf("descriptors: %v, %v", set.File, err)

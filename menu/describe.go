@@ -10,8 +10,8 @@ import (
 )
 
 // Describe asks the first instance of e, reached through c, for the schema behind
-// its digest: as text and, where the RPC has protobuf messages, as descriptors.
-// Both are empty if the instance does not know. A caller that is no bus.Client is
+// its digest: as text, by parts and, where the RPC has protobuf messages, as
+// descriptors. All are empty if the instance does not know. A caller that is no bus.Client is
 // asked itself.
 func Describe(ctx context.Context, c bus.Caller, e Entry) (bus.MenuEntry, error) {
 	if f, ok := c.(fleet); ok && len(e.Instances) > 0 {

@@ -48,13 +48,21 @@ func (s *session) call(ctx context.Context, r request) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	d, err := find(m, r)
+	e, err := find(m, r)
 	if err != nil {
 		return nil, err
 	}
-	if d.Kind.Streams() {
-		return nil, failed(exitUsage, "%v is a %v RPC: follow it with 'durabus watch %[1]v'", d, d.Kind)
+	if e.Kind.Streams() {
+		return nil, failed(exitUsage, "%v is a %v RPC: follow it with 'durabus watch %[1]v'", e.Description, e.Kind)
 	}
-	reply, err := bus.Do(ctx, s.client, bus.Call{Description: d, Query: r.query, ContentType: bus.ContentTypeJSON})
-	return reply.First, explain(err)
+	l := s.learn(ctx, e)
+	query, err := l.encode(r.query)
+	if err != nil {
+		return nil, err
+	}
+	reply, err := bus.Do(ctx, s.client, bus.Call{Description: e.Description, Query: query, ContentType: l.contentType()})
+	if err != nil || e.Kind == bus.OneWay {
+		return nil, explain(err)
+	}
+	return l.decode("answer", reply.First)
 }

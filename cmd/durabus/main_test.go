@@ -64,6 +64,7 @@ func handlers(clocks ...int) []bus.Handler {
 		wave.Handler(func(context.Context, string) error { return nil }),
 		count.Handler(func(ctx context.Context, from int) (iter.Seq2[int, error], error) { return counting(ctx, from), nil }),
 	}
+	hs = append(hs, messages()...)
 	for _, v := range clocks {
 		hs = append(hs, clock(v).Handler(func(ctx context.Context, from int) (int, iter.Seq2[int, error], error) {
 			return from, counting(ctx, from), nil

@@ -69,8 +69,8 @@ func (s *session) fetchMenu(ctx context.Context) (menu.Menu, error) {
 
 // find returns the RPC that r asks for, in the newest version unless r names
 // one.
-func find(m menu.Menu, r request) (bus.Description, error) {
-	var found bus.Description
+func find(m menu.Menu, r request) (menu.Entry, error) {
+	var found menu.Entry
 	var served []string
 	for _, e := range m {
 		if e.Name != r.name {
@@ -78,7 +78,7 @@ func find(m menu.Menu, r request) (bus.Description, error) {
 		}
 		served = append(served, "v"+strconv.Itoa(e.Version))
 		if e.Version == r.version || r.version == 0 && e.Version > found.Version {
-			found = e.Description
+			found = e
 		}
 	}
 	switch {

@@ -37,6 +37,8 @@ type session struct {
 	*target
 	nc     *nats.Conn
 	client *bus.Client
+
+	languages map[int]language // of a watch, by version
 }
 
 // connect tries once: a newcomer without a broker is to hear so.
@@ -48,7 +50,7 @@ func (t *target) connect() (*session, error) {
 	case err != nil:
 		return nil, failed(exitNoBroker, "no broker at %s: %v; start one with 'durabus broker', or name yours with -server URL or NATS_URL", t.server, err)
 	}
-	return &session{t, nc, bus.NewClient(nc, bus.ClientOptions{Prefix: t.prefix})}, nil
+	return &session{target: t, nc: nc, client: bus.NewClient(nc, bus.ClientOptions{Prefix: t.prefix})}, nil
 }
 
 func (s *session) close() {

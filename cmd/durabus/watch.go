@@ -44,7 +44,7 @@ func runWatch(ctx context.Context, t *tool, args []string) error {
 	defer s.close()
 
 	done := t.waiting("asking for the menu")
-	d, err := s.describe(ctx, r)
+	d, err := s.prepare(ctx, r)
 	done()
 	if err != nil {
 		return err
@@ -58,53 +58,93 @@ func runWatch(ctx context.Context, t *tool, args []string) error {
 	return failed(exitUsage, "%v is a %v RPC: call it with 'durabus call %[1]v'", d, d.Kind)
 }
 
-// describe finds what r asks for on the menu.
-func (s *session) describe(ctx context.Context, r request) (bus.Description, error) {
+// prepare finds what r asks for on the menu, and checks the query.
+func (s *session) prepare(ctx context.Context, r request) (bus.Description, error) {
 	ctx, cancel := s.withTimeout(ctx)
 	defer cancel()
 	m, err := s.fetchMenu(ctx)
 	if err != nil {
 		return bus.Description{}, err
 	}
-	return find(m, r)
+	e, err := find(m, r)
+	if err != nil || !e.Kind.Streams() {
+		return e.Description, err
+	}
+	s.languages = map[int]language{e.Version: s.learn(ctx, e)}
+	_, err = s.languages[e.Version].encode(r.query)
+	return e.Description, err
 }
 
 // state opens the RPC in the version that is the newest when it is called, so
 // that a watch follows an upgrade.
 func (s *session) state(r request) rawState {
-	return func(ctx context.Context, query raw) (raw, iter.Seq2[raw, error], error) {
-		v, err := s.newest(ctx, r)
+	return func(ctx context.Context, _ raw) (raw, iter.Seq2[raw, error], error) {
+		v, l, query, err := s.newest(ctx, r)
 		if err != nil {
 			return nil, nil, err
 		}
-		rpc := staterpc.RPC[raw, raw, raw]{Name: r.name, Version: v, Codec: bus.JSON}
-		return rpc.Client(s.client)(ctx, query)
+		rpc := staterpc.RPC[raw, raw, raw]{Name: r.name, Version: v, Codec: untouched{l.contentType()}}
+		state, updates, err := rpc.Client(s.client)(ctx, query)
+		if err != nil {
+			return nil, nil, err
+		}
+		if state, err = l.decode("state", state); err != nil {
+			return nil, nil, &bus.Error{Code: bus.Undecodable, RPC: rpc.Describe(), MayHaveRun: true, Message: err.Error()}
+		}
+		return state, l.updates(updates), nil
 	}
 }
 
 func (s *session) pipe(r request) rawPipe {
-	return func(ctx context.Context, query raw) (iter.Seq2[raw, error], error) {
-		v, err := s.newest(ctx, r)
+	return func(ctx context.Context, _ raw) (iter.Seq2[raw, error], error) {
+		v, l, query, err := s.newest(ctx, r)
 		if err != nil {
 			return nil, err
 		}
-		rpc := piperpc.RPC[raw, raw]{Name: r.name, Version: v, Codec: bus.JSON}
-		return rpc.Client(s.client)(ctx, query)
+		rpc := piperpc.RPC[raw, raw]{Name: r.name, Version: v, Codec: untouched{l.contentType()}}
+		updates, err := rpc.Client(s.client)(ctx, query)
+		return l.updates(updates), err
 	}
 }
 
-func (s *session) newest(ctx context.Context, r request) (int, error) {
-	if r.version > 0 {
-		return r.version, nil
+func (l language) updates(updates iter.Seq2[raw, error]) iter.Seq2[raw, error] {
+	return piperpc.Map(updates, func(u raw) (raw, error) { return l.decode("update", u) })
+}
+
+// newest returns the version to open, and its query in its language.
+func (s *session) newest(ctx context.Context, r request) (v int, l language, query raw, err error) {
+	if v = r.version; v == 0 {
+		served, err := s.client.Served(ctx, r.name)
+		if err != nil {
+			return 0, l, nil, err
+		}
+		if len(served) == 0 {
+			return 0, l, nil, &bus.Error{Code: bus.NoResponder, RPC: bus.Description{Name: r.name}, Message: "nobody serves this name now"}
+		}
+		v = served[len(served)-1]
 	}
-	served, err := s.client.Served(ctx, r.name)
+	l, known := s.languages[v]
+	if !known {
+		l = s.learnVersion(ctx, r.name, v)
+		s.languages[v] = l
+	}
+	if query, err = l.encode(r.query); err != nil {
+		err = &bus.Error{Code: bus.Invalid, RPC: bus.Description{Name: r.name, Version: v}, Message: err.Error()}
+	}
+	return v, l, query, err
+}
+
+// learnVersion is learn for a version that came after the menu was read.
+func (s *session) learnVersion(ctx context.Context, name string, v int) language {
+	m, err := s.fetchMenu(ctx)
 	if err != nil {
-		return 0, err
+		return language{}
 	}
-	if len(served) == 0 {
-		return 0, &bus.Error{Code: bus.NoResponder, RPC: bus.Description{Name: r.name}, Message: "nobody serves this name now"}
+	e, err := find(m, request{name: name, version: v})
+	if err != nil {
+		return language{}
 	}
-	return served[len(served)-1], nil
+	return s.learn(ctx, e)
 }
 
 // hopeless reports whether an error stays however often a stream is opened.

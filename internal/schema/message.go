@@ -13,6 +13,19 @@ import (
 	"google.golang.org/protobuf/types/descriptorpb"
 )
 
+// MessageName returns the full name of the message that values of t are; "" if
+// they are none.
+func MessageName(t reflect.Type) string {
+	if t == nil {
+		return ""
+	}
+	m, ok := message(t)
+	if !ok {
+		return ""
+	}
+	return string(m.ProtoReflect().Descriptor().FullName())
+}
+
 // message describes a protobuf message: its fields by number.
 func (w *writer) message(m protoreflect.MessageDescriptor) {
 	if w.again(m.FullName()) {
