@@ -3,7 +3,7 @@
 // Durabus shows and calls what is served with the durabus packages.
 //
 //	durabus broker                   a NATS server of your own, for trying things out
-//	durabus menu                     what is served: names, versions, instances
+//	durabus menu                     what is served: names, versions, instances; -watch, -check
 //	durabus call NAME[.vN] [JSON]    one call; prints the answer
 //	durabus watch NAME[.vN] [JSON]   a stream, kept open until it is interrupted
 //	durabus demo                     five acts on this machine's own processes

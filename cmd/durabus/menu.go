@@ -20,6 +20,8 @@ func runMenu(ctx context.Context, t *tool, args []string) error {
 	var to target
 	to.register(&fs)
 	verbose := fs.Bool("v", false, "show content types and digests, and what responders disagree about")
+	watch := fs.Bool("watch", false, "print what comes and goes, until interrupted")
+	check := fs.Bool("check", false, "fail if responders disagree about a version")
 	if err := t.parse(&fs, args, 0, 0); err != nil {
 		return err
 	}
@@ -28,6 +30,9 @@ func runMenu(ctx context.Context, t *tool, args []string) error {
 		return err
 	}
 	defer s.close()
+	if *watch {
+		return s.watchMenu(ctx, t)
+	}
 	ctx, cancel := s.withTimeout(ctx)
 	defer cancel()
 
@@ -37,10 +42,15 @@ func runMenu(ctx context.Context, t *tool, args []string) error {
 	if err != nil {
 		return err
 	}
-	if err := t.printMenu(m, *verbose); err != nil || !*verbose {
+	if err := t.printMenu(m, *verbose); err != nil {
 		return err
 	}
-	if err := m.Check(); err != nil {
+	err = m.Check()
+	switch {
+	case err == nil:
+	case *check:
+		return failed(exitFailed, "%v", err)
+	case *verbose:
 		fmt.Fprintln(t.out, "\n"+err.Error())
 	}
 	return nil

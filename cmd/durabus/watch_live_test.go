@@ -13,15 +13,21 @@ import (
 	"github.com/durabus/durabus/bus/bustest/broker"
 )
 
-// watching runs the tool's watch until the test is over, and returns what waits
-// for a line that a pattern matches and passes over those before.
+// watching is running of the tool's watch.
 func watching(t *testing.T, args ...string) (next func(pattern string)) {
+	t.Helper()
+	return running(t, append([]string{"watch"}, args...)...)
+}
+
+// running runs a command of the tool until the test is over, and returns what
+// waits for a line that a pattern matches and passes over those before.
+func running(t *testing.T, args ...string) (next func(pattern string)) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 	r, w := io.Pipe()
 	ended := make(chan error, 1)
 	go func() {
-		err := dispatch(ctx, append([]string{"watch"}, args...), w, io.Discard)
+		err := dispatch(ctx, args, w, io.Discard)
 		w.Close()
 		ended <- err
 	}()
@@ -29,7 +35,7 @@ func watching(t *testing.T, args ...string) (next func(pattern string)) {
 		cancel()
 		_, _ = io.Copy(io.Discard, r) // so that it is not kept from ending
 		if err := <-ended; err != nil {
-			t.Errorf("an interrupted watch ends with %v", err)
+			t.Errorf("an interrupted command ends with %v", err)
 		}
 	})
 	lines := bufio.NewScanner(r)
