@@ -22,14 +22,19 @@ import (
 )
 
 // guarded runs a broker on which each user lacks what its name says.
-func guarded(t *testing.T) (url string) {
+func guarded(t *testing.T) (url string) { return broker.Run(t, guards()).URL() }
+
+// guardedCluster runs three of them.
+func guardedCluster(t *testing.T) *broker.Cluster { return broker.RunCluster(t, guards()) }
+
+func guards() broker.Options {
 	without := func(name string, publish, subscribe []string) broker.User {
 		return broker.User{
 			Name: name, Password: name,
 			Publish: broker.Subjects{Deny: publish}, Subscribe: broker.Subjects{Deny: subscribe},
 		}
 	}
-	return broker.Run(t, broker.Options{Users: []broker.User{
+	return broker.Options{Users: []broker.User{
 		without("everything", []string{"nothing"}, nil),
 		without("request", []string{"work.>"}, nil),
 		without("inbox", nil, []string{"_INBOX.>"}),
@@ -38,7 +43,7 @@ func guarded(t *testing.T) (url string) {
 		without("answers", []string{"_INBOX.>"}, nil),
 		without("serving", nil, []string{"work.>"}),
 		without("announcing", []string{"_D.a.>"}, []string{"_D.a.>"}),
-	}}).URL()
+	}}
 }
 
 // as logs in, and keeps the refusals that follow off the terminal.

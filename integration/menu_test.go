@@ -111,3 +111,85 @@ func TestServedIsCurrentAfterAnAnnouncementAndAfterAskingWhereThatIsDenied(t *te
 		})
 	}
 }
+
+func TestWhoDrainsIsOffTheMenuBeforeItsCallsAreOver(t *testing.T) {
+	servers := broker.RunCluster(t, broker.Options{})
+	serve(t, servers.Node(0).URL(), quote(1))
+	c := client(t, servers.Node(1).URL())
+	d, err := menu.Watch(t.Context(), c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer d.Close()
+	begun, letGo := make(chan struct{}), make(chan struct{})
+	slow := unaryrpc.RPC[string, string]{Name: "market.quote", Version: 2}
+	srv := serve(t, servers.Node(2).URL(), slow.Handler(func(ctx context.Context, s string) (string, error) {
+		close(begun)
+		select {
+		case <-letGo:
+			return s, nil
+		case <-ctx.Done():
+			return "", context.Cause(ctx)
+		}
+	}))
+	shows(t, d, 1, 2)
+	called := make(chan error, 1)
+	go func() {
+		_, err := slow.Client(c)(t.Context(), "a")
+		called <- err
+	}()
+	<-begun
+	drained := make(chan error, 1)
+	go func() { drained <- srv.Drain(t.Context()) }()
+	t.Logf("left %v after Drain began", shows(t, d, 1))
+	if served, err := c.Served(t.Context(), "market.quote"); err != nil || !slices.Equal(served, []int{1}) {
+		t.Errorf("served: %v, %v", served, err)
+	}
+	select {
+	case err := <-called:
+		t.Errorf("the call was over: %v", err)
+	case err := <-drained:
+		t.Errorf("Drain was over: %v", err)
+	default:
+	}
+	close(letGo)
+	if err := <-called; err != nil {
+		t.Error(err)
+	}
+	if err := <-drained; err != nil {
+		t.Error(err)
+	}
+}
+
+// It takes as long as the directory waits before it asks: 20 to 30 s.
+func TestADirectoryAsksWhereAnnouncementsAreNotPermitted(t *testing.T) {
+	t.Parallel()
+	servers := guardedCluster(t)
+	serveAs := func(node, version int) {
+		srv, err := bus.Serve(connect(t, servers.Node(node).URL(), as("announcing")), bus.Service{Name: "test"}, quote(version))
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = srv.Close() })
+	}
+	serveAs(0, 1)
+	d, err := menu.Watch(t.Context(), client(t, servers.Node(1).URL(), as("announcing")))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer d.Close()
+	shows(t, d, 1)
+	_, changed := d.Menu()
+	serveAs(2, 2)
+	start := time.Now()
+	select {
+	case <-changed:
+	case <-time.After(40 * time.Second):
+	}
+	shows(t, d, 1, 2)
+	took := time.Since(start)
+	t.Logf("seen after %v", took)
+	if took < 10*time.Second {
+		t.Error("it was announced: the test has shown nothing")
+	}
+}
