@@ -21,7 +21,7 @@ const (
 // announce says that all names are served here, or that none is any more.
 // Announcements are no promise: one that cannot be sent is made up for by asking.
 func (s *Server) announce(leaving bool) {
-	for name, versions := range s.mux.served {
+	for name, versions := range s.mux.told {
 		if leaving {
 			versions = nil
 		}
@@ -65,7 +65,7 @@ func (s *Server) announcing() {
 				s.announce(false)
 				return
 			}
-			s.announceName(MenuDescription.Name, s.mux.served[MenuDescription.Name])
+			s.announceName(MenuDescription.Name, s.mux.told[MenuDescription.Name])
 		}) {
 			return
 		}

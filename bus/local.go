@@ -3,6 +3,7 @@
 package bus
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"log/slog"
@@ -66,6 +67,8 @@ type mux struct {
 	served   map[string][]int // ascending; not changed once made
 	menu     []Description    // by name, then version
 	unknown  Unknown
+	told     map[string][]int // as served, of what the menu has
+	lines    []MenuEntry      // the menu of a service that has its own; else nil
 
 	mu      sync.Mutex // guards digests
 	digests map[Description]string
@@ -90,13 +93,13 @@ func newMux(instance string, mw []Middleware, handlers []Handler) (*mux, error) 
 		slices.Sort(m.served[h.Name])
 		m.menu = append(m.menu, h.Description)
 	}
-	slices.SortFunc(m.menu, func(a, b Description) int {
-		if c := strings.Compare(a.Name, b.Name); c != 0 {
-			return c
-		}
-		return a.Version - b.Version
-	})
+	slices.SortFunc(m.menu, compareRPCs)
+	m.told = m.served
 	return m, nil
+}
+
+func compareRPCs(a, b Description) int {
+	return cmp.Or(strings.Compare(a.Name, b.Name), a.Version-b.Version)
 }
 
 // find returns the handler for d, which may differ in kind: that is said.

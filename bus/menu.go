@@ -49,13 +49,9 @@ func (m *mux) menuHandler() Handler {
 	return Handler{Description: MenuDescription, Call: func(_ context.Context, c Call) (Reply, error) {
 		var query MenuQuery
 		_ = json.Unmarshal(c.Query, &query) // what is no query asks for the list
-		entries := make([]MenuEntry, 0, len(m.menu))
-		for _, d := range m.menu {
-			e, err := m.entry(d, query.Schemas == d.Name)
-			if err != nil {
-				return Reply{}, err
-			}
-			entries = append(entries, e)
+		entries, err := m.list(query.Schemas)
+		if err != nil {
+			return Reply{}, err
 		}
 		b, err := json.Marshal(entries)
 		return Reply{First: b}, err

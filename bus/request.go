@@ -263,7 +263,7 @@ func (s *Server) asked(name string, m transport.Msg) {
 		s.introduce()
 	}
 	s.mu.Unlock()
-	for _, v := range s.mux.served[name] {
+	for _, v := range s.mux.told[name] {
 		if stays {
 			answer.Versions = append(answer.Versions, uint32(v))
 		}

@@ -40,6 +40,12 @@ type Service struct {
 	// never.
 	MaxStall time.Duration
 
+	// Menu changes what callers who choose a version, and directories, are told of
+	// what is served; default: each handler. Serve calls it once. An entry that it
+	// leaves out is found by those who name its version, and by no family. One that
+	// it adds must be answered by Unknown: a proxy adds those that it reaches.
+	Menu func([]MenuEntry) []MenuEntry
+
 	// AnyConn takes the connection whatever its options are; see
 	// [ClientOptions.AnyConn].
 	AnyConn bool
@@ -139,6 +145,9 @@ func serve(conn transport.Conn, svc Service, handlers ...Handler) (*Server, erro
 	if s.mux.unknown = svc.Unknown; svc.Unknown.Call != nil {
 		s.mux.unknown.Call = chain(svc.Unknown.Call, svc.Middleware)
 	}
+	if err := s.mux.tell(svc.Menu); err != nil {
+		return nil, err
+	}
 	if err := s.describe(); err != nil {
 		return nil, err
 	}
@@ -224,7 +233,7 @@ func (s *Server) subscribe() error {
 	for _, p := range s.points {
 		add(s.requestSubject(p.Description), queueGroup, true, p, func(m transport.Msg) { s.request(p, m) })
 	}
-	for name := range s.mux.served {
+	for name := range s.mux.told {
 		full := wire.FullName(s.svc.Prefix, name)
 		answer := func(m transport.Msg) { s.asked(name, m) }
 		add(wire.MenuOneSubject(full), queueGroup, true, nil, answer)

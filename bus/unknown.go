@@ -15,7 +15,7 @@ import (
 // handler of its service lists: a proxy for what is not known beforehand, or a
 // log of who still asks for what is gone. The calls are of any kind, raw, and
 // behind the service's middleware. They are on no menu, so that families do not
-// choose them.
+// choose them, but for those that the service's Menu adds.
 //
 // The name must be the service's own. The broker gives a request to one of all
 // who listen to it: a responder that serves a name below Under without this
