@@ -18,6 +18,10 @@ type Link struct {
 	conn   span          // until the next Cut; ended while the link is cut
 	server span          // until the next Cut or Drain; within conn
 	again  chan struct{} // of the present outage or, closed, of the last one
+
+	replaced bool // callee was, since the last announcement
+	hearings []*hearing
+	waitings []waiting
 }
 
 // A span is a time during which calls go on.
@@ -64,14 +68,16 @@ func (l *Link) Cut() {
 // have.
 func (l *Link) Heal(handlers ...bus.Handler) {
 	l.mu.Lock()
-	defer l.mu.Unlock()
 	if len(handlers) > 0 {
-		l.callee = bus.Local(handlers...)
+		l.callee, l.replaced = bus.Local(handlers...), true
 	}
 	if l.conn.Err() != nil {
 		l.connect()
 		close(l.again)
 	}
+	tell := l.announce()
+	l.mu.Unlock()
+	tell()
 }
 
 // Drain moves to new handlers as a rolling upgrade does: streams end with
@@ -80,14 +86,17 @@ func (l *Link) Heal(handlers ...bus.Handler) {
 // replaces the handlers.
 func (l *Link) Drain(handlers ...bus.Handler) {
 	l.mu.Lock()
-	defer l.mu.Unlock()
 	if len(handlers) > 0 {
-		l.callee = bus.Local(handlers...)
+		l.callee, l.replaced = bus.Local(handlers...), true
 	}
+	tell := func() {} // while the link is cut nobody would hear it
 	if l.conn.Err() == nil {
 		l.server.end(bus.Draining)
 		l.server = newSpan(l.conn)
+		tell = l.announce()
 	}
+	l.mu.Unlock()
+	tell()
 }
 
 // take returns who answers a call of this kind now, and for how long.
@@ -122,7 +131,7 @@ func (l *Link) Call(ctx context.Context, c bus.Call) (bus.Reply, error) {
 	}
 	if err != nil || r.Updates == nil {
 		release()
-		return r, err
+		return r, l.unserved(c.Description, err)
 	}
 	r.Updates = l.updates(during, r, release)
 	return r, nil
@@ -160,6 +169,17 @@ func (l *Link) broken(during context.Context, info bus.Info) error {
 		Code: bus.Disconnected, RPC: info.RPC, CallID: info.CallID,
 		MayHaveRun: true, Message: "the link was cut", Again: l.again,
 	}
+}
+
+// unserved gives the error of a call that nobody takes its Again.
+func (l *Link) unserved(d bus.Description, err error) error {
+	e, ok := err.(*bus.Error)
+	if !ok || e.Again != nil || e.Code != bus.NoResponder && e.Code != bus.Unserved {
+		return err
+	}
+	c := *e
+	c.Again = l.Comes(d.Name, d.Version)
+	return &c
 }
 
 // Served implements [bus.Caller].
