@@ -6,12 +6,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"slices"
 	"strconv"
 	"strings"
 	"testing"
 
 	"github.com/durabus/durabus/bus"
+	"github.com/durabus/durabus/staterpc"
 	"github.com/durabus/durabus/unaryrpc"
 )
 
@@ -275,3 +277,42 @@ func TestAVersionThatIsServedByNowIsUsed(t *testing.T) {
 		t.Errorf("got %q, %v from %v", answer, err, info.RPC)
 	}
 }
+
+// What was asked for once is watched now: either side may be the older one.
+func TestAKindMayChangeBetweenVersionsOnEitherSide(t *testing.T) {
+	watched := staterpc.RPC[string, string, int]{Name: "a.number", Version: 2}
+	type watch = staterpc.Func[string, string, int]
+	family := New(watched, Via(two1, func(ask v2) watch {
+		return func(ctx context.Context, q string) (string, iter.Seq2[int, error], error) {
+			s, err := ask(ctx, q)
+			return s, nil, err
+		}
+	}, func(f watch) v2 {
+		return func(ctx context.Context, q string) (string, error) {
+			ctx, cancel := context.WithCancel(ctx) // nobody reads the updates
+			defer cancel()
+			s, _, err := f(ctx, q)
+			return s, err
+		}
+	}))
+	state, updates, err := family.Client(bus.Local(two1.Handler(echo)))(t.Context(), "7")
+	if state != "7" || err != nil {
+		t.Errorf("a caller of the newer version: %q, %v", state, err)
+	}
+	for range updates {
+		t.Error("an update of what was asked for once")
+	}
+	young := bus.Local(family.Handlers(func(_ context.Context, q string) (string, iter.Seq2[int, error], error) {
+		if q == "" {
+			return "", nil, bus.Unauthorized
+		}
+		return q, func(func(int, error) bool) {}, nil
+	})...)
+	if answer, err := two1.Client(young)(t.Context(), "7"); answer != "7" || err != nil {
+		t.Errorf("a caller of the older version: %q, %v", answer, err)
+	}
+	_, err = two1.Client(young)(t.Context(), "")
+	says(t, err, bus.Unauthorized)
+}
+
+var two1 = rpc2{Name: "a.number", Version: 1}

@@ -69,8 +69,8 @@ func Split[A, B any](updates iter.Seq2[A, error], f func(a A, yield func(B) bool
 				}
 			}
 			if err != nil && more {
-				var none B
-				more = yield(none, err)
+				var b B
+				more = yield(b, err)
 			}
 			if !more {
 				return
@@ -80,7 +80,7 @@ func Split[A, B any](updates iter.Seq2[A, error], f func(a A, yield func(B) bool
 }
 
 // MapErrors returns f with m applied to its errors and to those among its
-// updates.
+// updates, which are not nil where it returns no error.
 func MapErrors[Q, S, U any](f Func[Q, S, U], m func(error) error) Func[Q, S, U] {
 	if f == nil {
 		return nil
@@ -94,9 +94,12 @@ func MapErrors[Q, S, U any](f Func[Q, S, U], m func(error) error) Func[Q, S, U] 
 	}
 }
 
+// none is what nil updates are: a loop over nil itself panics.
+func none[U any](func(U, error) bool) {}
+
 func mapErrors[U any](updates iter.Seq2[U, error], m func(error) error) iter.Seq2[U, error] {
 	if updates == nil {
-		return nil
+		return none[U]
 	}
 	return func(yield func(U, error) bool) {
 		for u, err := range updates {
