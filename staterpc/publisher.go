@@ -54,6 +54,13 @@ func (p *Publisher[S, U]) Publish(u U) {
 	}
 }
 
+// Watchers returns how many watch now: who left, or was cut off, does not count.
+func (p *Publisher[S, U]) Watchers() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return len(p.watchers)
+}
+
 // Watch returns the state and every update after it, until ctx is done or the
 // watcher lags. The state is shared with other watchers and must not be changed.
 // In the handler of a call that takes up a stream, and with a backlog that

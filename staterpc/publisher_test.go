@@ -21,12 +21,6 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 func add(sum, n int) int { return sum + n }
 
-func (p *Publisher[S, U]) watching() int {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return len(p.watchers)
-}
-
 func TestEveryWatcherSeesTheStateAndWhatFollows(t *testing.T) {
 	p := NewPublisher(0, add, 10)
 	p.Publish(1)
@@ -43,7 +37,7 @@ func TestEveryWatcherSeesTheStateAndWhatFollows(t *testing.T) {
 	if got := take(u2, 1); !slices.Equal(got, []int{3}) {
 		t.Errorf("the second saw %v", got)
 	}
-	if n := p.watching(); n != 0 {
+	if n := p.Watchers(); n != 0 {
 		t.Errorf("%d watchers after they stopped", n)
 	}
 }
@@ -61,7 +55,7 @@ func TestAWatcherThatLagsIsCutAndToldAndAlone(t *testing.T) {
 	for n := range 4 {
 		p.Publish(n)
 	}
-	if n := p.watching(); n != 0 {
+	if n := p.Watchers(); n != 0 {
 		t.Errorf("%d watchers, the one that lags included", n)
 	}
 	_, fast, _ := p.Watch(t.Context())
@@ -87,7 +81,7 @@ func TestAWatcherIsReleasedWithItsContext(t *testing.T) {
 		_, _, _ = p.Watch(ctx) // never looped over
 		cancel()
 		synctest.Wait()
-		if n := p.watching(); n != 0 {
+		if n := p.Watchers(); n != 0 {
 			t.Errorf("%d watchers", n)
 		}
 		for _, err := range read {
