@@ -56,7 +56,9 @@ func without(versions, served []int) []int {
 }
 
 // Choose returns the version that callers of caller use with responders of
-// callee alone, for the tests of a protocol library.
+// callee alone, for the tests of a protocol library. Where the types that the two
+// have for it differ on the wire, an error has both digests beside the version:
+// whether the difference does harm, such as a new field may not, it cannot tell.
 func Choose[F, G any](caller bus.Definition[F], callee bus.Definition[G]) (bus.Description, error) {
 	if caller == nil || callee == nil {
 		return bus.Description{}, &bus.Error{Code: bus.Invalid, Message: "nil definition"}
@@ -72,13 +74,25 @@ func Choose[F, G any](caller bus.Definition[F], callee bus.Definition[G]) (bus.D
 		rpc.Name = m.Name
 		for _, o := range answers {
 			if m.Client != nil && o.Handler != nil && m.Description == o.Description {
-				return m.Description, nil
+				return agreed(m.Description, m.Schema.Digest(), o.Schema.Digest())
 			}
 		}
 	}
 	return bus.Description{}, &bus.Error{
 		Code: bus.Unserved, RPC: rpc,
 		Message: fmt.Sprintf("served: %v; called: %v", answerable(answers), callable(calls)),
+	}
+}
+
+// agreed returns d, and an error if its two sides have other types; no digest is
+// of no known type.
+func agreed(d bus.Description, called, served string) (bus.Description, error) {
+	if called == served || called == "" || served == "" {
+		return d, nil
+	}
+	return d, &bus.Error{
+		Code: bus.Invalid, RPC: d,
+		Message: fmt.Sprintf("the two sides disagree about its schema: called as %s, served as %s", called, served),
 	}
 }
 

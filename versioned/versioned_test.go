@@ -134,6 +134,15 @@ type chosen = struct {
 	words  []string
 }
 
+func TestChooseTellsOfTypesThatDifferWithBothDigests(t *testing.T) {
+	retyped := rpc1{Name: three.Name, Version: 3}
+	d, err := Choose(New(three, two), retyped)
+	if d != three.Describe() {
+		t.Errorf("chose %v", d)
+	}
+	says(t, err, bus.Invalid, "a.number.v3", three.Schema().Digest(), retyped.Schema().Digest())
+}
+
 func choice(d bus.Description, err error) func(want int, words ...string) chosen {
 	return func(want int, words ...string) chosen { return chosen{d, err, want, words} }
 }
