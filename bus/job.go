@@ -210,6 +210,9 @@ func (j *job) acceptLate() {
 // answer sends the answer of a unary call: with others, if they are ready at the
 // same time.
 func (j *job) answer(r Reply) {
+	if j.silent.Load() {
+		return
+	}
 	if j.out.long(r) {
 		err := j.out.begin(r)
 		if err != nil {

@@ -5,7 +5,10 @@ package bus
 import (
 	"context"
 	"errors"
+	"fmt"
 	"iter"
+	"log/slog"
+	"runtime/debug"
 	"sync/atomic"
 )
 
@@ -49,7 +52,8 @@ type TraceEvent struct {
 // Queried, Accepted if the verdict was good, Updated for each update, and Ended
 // once. The Ended of a stream comes with the end of the loop over its updates;
 // one that its reader left has [Canceled] for its Err. Tell is called on the
-// goroutine of the call, which waits for it, and by many calls at a time.
+// goroutine of the call, which waits for it, and by many calls at a time; a panic
+// of it is logged, and no call fails for it.
 func Trace(tell func(TraceEvent)) Middleware {
 	var calls atomic.Uint64
 	return func(next CallFunc) CallFunc {
@@ -89,8 +93,13 @@ type trace struct {
 func (t *trace) step(k TraceKind, err error) {
 	ev := t.TraceEvent
 	ev.Kind, ev.Err = k, err
-	t.tell(ev)
 	t.Bytes = 0
+	defer func() {
+		if p := recover(); p != nil {
+			slog.Error("durabus: the function of a Trace panicked", "rpc", ev.RPC.String(), "call", ev.CallID, "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
+		}
+	}()
+	t.tell(ev)
 }
 
 // name takes the call's id from what came back, at the caller.
