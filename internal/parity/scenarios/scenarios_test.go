@@ -17,6 +17,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/nats-io/nats.go"
 	"go.uber.org/goleak"
 
 	"github.com/durabus/durabus/bus"
@@ -66,28 +67,34 @@ func runOverNATS(t *testing.T, scenarios []scenario) {
 	})
 }
 
-// overNATS serves handlers under prefix and returns a client of them, each on a
-// connection of its own.
+// overNATS serves handlers under prefix and returns a client of them.
 func overNATS(t *testing.T, url, prefix string, handlers []bus.Handler) bus.Caller {
 	t.Helper()
-	here, err := bus.Connect(url)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(here.Close)
-	there, err := bus.Connect(url)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(there.Close)
-	srv, err := bus.Serve(there, bus.Service{Name: "scenarios", Prefix: prefix}, handlers...)
+	return serving(t, url, bus.Service{Name: "scenarios", Prefix: prefix}, handlers...)
+}
+
+// serving serves handlers as svc and returns a client of them, each on a
+// connection of its own.
+func serving(t *testing.T, url string, svc bus.Service, handlers ...bus.Handler) *bus.Client {
+	t.Helper()
+	srv, err := bus.Serve(connected(t, url), svc, handlers...)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { closed(t, srv) })
-	c := bus.NewClient(here, bus.ClientOptions{Prefix: prefix})
+	c := bus.NewClient(connected(t, url), bus.ClientOptions{Prefix: svc.Prefix})
 	t.Cleanup(func() { closed(t, c) })
 	return c
+}
+
+func connected(t *testing.T, url string) *nats.Conn {
+	t.Helper()
+	nc, err := bus.Connect(url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(nc.Close)
+	return nc
 }
 
 func closed(t *testing.T, c io.Closer) {
