@@ -51,31 +51,31 @@ func TestLostAndRejectedAreFollowedByADelayAndAnAttempt(t *testing.T) {
 		waits    []time.Duration
 	}{
 		{
-			"S266 rejected",
+			"S266 S274 rejected",
 			[]opening{{refuse: rejection}},
 			[]string{"Attempting", "Rejected(application error)", "Attempting", "Rejected(application error)", "Attempting"},
 			[]time.Duration{time.Minute},
 		},
 		{
-			"S267 the server ended the stream",
+			"S267 S274 the server ended the stream",
 			[]opening{{}, {lasts: time.Hour}},
 			[]string{"Attempting", "Connected", "Snapshot 1", "Lost(durable: the server ended the stream)", "Attempting", "Connected", "Snapshot 2"},
 			[]time.Duration{time.Minute},
 		},
 		{
-			"S267 the connection went",
+			"S267 S274 the connection went",
 			[]opening{{end: bus.Disconnected}, {lasts: time.Hour}},
 			[]string{"Attempting", "Connected", "Snapshot 1", "Lost(durabus: disconnected)", "Attempting", "Connected", "Snapshot 2"},
 			[]time.Duration{time.Minute},
 		},
 		{
-			"S267 the responder left",
+			"S267 S274 the responder left",
 			[]opening{{end: bus.Draining}, {lasts: time.Hour}},
 			[]string{"Attempting", "Connected", "Snapshot 1", "Lost(durabus: draining)", "Attempting", "Connected", "Snapshot 2"},
 			[]time.Duration{now},
 		},
 		{
-			"S268 updates before the end",
+			"S268 S274 updates before the end",
 			[]opening{{updates: []pair{{1, nil}, {2, nil}, {3, nil}}, end: bus.Gone}},
 			[]string{"Attempting", "Connected", "Snapshot 1", "Update 1", "Update 2", "Update 3", "Lost(durabus: gone)"},
 			nil,
