@@ -13,6 +13,7 @@ import (
 	"io"
 	"iter"
 	"log/slog"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -130,6 +131,16 @@ func await[T any](t *testing.T, what string, c <-chan T) T {
 		t.Fatalf("%s: nothing in %v", what, patience)
 		panic("unreachable")
 	}
+}
+
+// eventually waits until count is what is wanted.
+func eventually(t *testing.T, what string, count func() int, want int) {
+	t.Helper()
+	ctx := within(t)
+	for count() != want && ctx.Err() == nil {
+		runtime.Gosched()
+	}
+	saw(t, what, count(), want)
 }
 
 // failed expects an Error of the code whose text has all of parts.
