@@ -212,3 +212,41 @@ func FuzzLiveness(f *testing.F) {
 		}
 	})
 }
+
+// The scenarios of the catalogue about heartbeats, with the times that are ours:
+// one a second, and death after 5 s of silence.
+func TestScenariosOfHeartbeats(t *testing.T) {
+	for _, s := range []struct {
+		name string
+		run  func(*testing.T, *watch)
+	}{
+		{"S180 a peer that is silent is dead after 5 s and 4 heartbeats without an answer", func(t *testing.T, w *watch) {
+			start := w.now
+			if p, beats := w.tick(time.Minute); p != flow.Dead || beats != 4 || w.now-start != 5*time.Second {
+				t.Errorf("pulse %d after %d heartbeats in %v", p, beats, w.now-start)
+			}
+		}},
+		{"S181 a stall of our own of 25 s kills no peer that is well", func(t *testing.T, w *watch) {
+			w.now += 25 * time.Second
+			if p := w.Tick(w.now); p != flow.Beat {
+				t.Errorf("pulse %d", p)
+			}
+			for range 20 {
+				w.Heard(w.now)
+				if p, _ := w.tick(time.Second); p == flow.Dead {
+					t.Fatal("dead, though it was heard")
+				}
+			}
+		}},
+		{"S183 a peer that sends no heartbeat but a message every 2.5 s lives for 20 s", func(t *testing.T, w *watch) {
+			for range 8 {
+				if p, _ := w.tick(2500 * time.Millisecond); p == flow.Dead {
+					t.Fatal("dead, though it was heard")
+				}
+				w.Heard(w.now)
+			}
+		}},
+	} {
+		t.Run(s.name, func(t *testing.T) { s.run(t, newWatch()) })
+	}
+}

@@ -224,14 +224,3 @@ func attemptedAndLost(t *testing.T, srv *broker.Server) {
 	}
 	saw(t, "events", strings.Join(kinds, " "), "Attempting Connected Snapshot Lost")
 }
-
-// A broker may be told to take next to nothing.
-func TestATinyBroker(t *testing.T) {
-	t.Run("S171 a message limit of 1 refuses each call with that number", func(t *testing.T) {
-		url := broker.Run(t, broker.Options{Config: "max_payload: 1"}).URL()
-		c := bus.NewClient(connected(t, url), bus.ClientOptions{})
-		defer closed(t, c)
-		_, err := number.Client(c)(within(t), 1)
-		failed(t, err, bus.TooLarge, "1 ")
-	})
-}

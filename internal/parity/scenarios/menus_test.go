@@ -87,6 +87,32 @@ func TestChoices(t *testing.T) {
 	}
 }
 
+// familyUpTo returns a family of the versions from 1 to n, the highest first.
+func familyUpTo(n int) versioned.Family[tagFunc] {
+	versions := make([]int, n)
+	for i := range versions {
+		versions[i] = n - i
+	}
+	return family(versions...)
+}
+
+// Of two sides the one that is behind governs. What is at most of a version of
+// the protocol there is at most of a version of the RPC here.
+func TestChoicesOfUnequalSides(t *testing.T) {
+	for _, s := range []struct{ caller, callee, want int }{{10, 11, 10}, {11, 10, 10}, {8, 7, 7}, {3, 2, 2}, {1, 2, 1}} {
+		t.Run(fmt.Sprintf("S167 caller up to %d, callee up to %d", s.caller, s.callee), func(t *testing.T) {
+			c := bus.Local(familyUpTo(s.callee).Handlers(echoText)...)
+			var info bus.Info
+			_, err := familyUpTo(s.caller).Client(c)(bus.WithInfo(t.Context(), &info), "q")
+			saw(t, "used", outcome(info.RPC.Version, err), s.want)
+		})
+	}
+	t.Run("S168 a caller that is held back to 10 uses no more", func(t *testing.T) {
+		c := bus.Local(familyUpTo(11).Handlers(echoText)...)
+		saw(t, "used", outcome(familyUpTo(11).Prefer(10).Pick(t.Context(), c)), "s.tag.v10")
+	})
+}
+
 func TestACallMeetsACut(t *testing.T) {
 	t.Run("S010 an open call ends when its line is cut", func(t *testing.T) {
 		began := make(chan bool, 1)
