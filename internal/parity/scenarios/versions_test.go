@@ -55,6 +55,7 @@ func TestVersions(t *testing.T) {
 			}))...)
 			saw(t, "updates", heard(numbers.Client(c)(within(t), 10)), "0 2 4 6 8")
 		}},
+		{"S227 an error that does not convert says so, and names its version", conversionOfError},
 		{"S228 a state that does not convert fails the call", conversionOfState},
 		{"S229 S235 one version twice, or another name, is refused by name", twice},
 		{"S230 versions 1 and 3 are listed", func(t *testing.T, _ dial) {
@@ -284,4 +285,23 @@ func sourceFails(t *testing.T, d dial) {
 		}, nil
 	})...)
 	saw(t, "heard", heard(numbers.Client(c)(within(t), 0)), "2 failed")
+}
+
+// conversionOfError rejects a query at version 1 with an error that the caller's
+// conversion has no counterpart for.
+func conversionOfError(t *testing.T, d dial) {
+	two := piperpc.RPC[int, int]{Name: numbers.Name, Version: 2}
+	f := versioned.New(two, versioned.Via(numbers, func(f piperpc.Func[int, int]) piperpc.Func[int, int] {
+		return func(ctx context.Context, n int) (iter.Seq2[int, error], error) {
+			updates, err := f(ctx, n)
+			if errors.Is(err, bus.Busy) {
+				err = errors.New("version 2 is never busy")
+			}
+			return updates, err
+		}
+	}, nil))
+	c := d(t, number.Handler(echo), numbers.Handler(func(context.Context, int) (iter.Seq2[int, error], error) { return nil, bus.Busy }))
+	_, err := f.Client(c)(within(t), 1)
+	failed(t, err, bus.Inconvertible, "s.numbers.v1", "version 2 is never busy")
+	works(t, c)
 }
