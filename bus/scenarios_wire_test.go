@@ -32,6 +32,8 @@ func TestScenariosOfTheWire(t *testing.T) {
 		{"S017 an answer to a caller that is gone is not sent", answerToNobody},
 		{"S021 what is sent in a row arrives in that order", inARow},
 		{"S050 the end of a message's handler is told to nobody", lateMessage},
+		{"S166 who serves says so when it comes, and who calls says nothing until then", whatIsSaidFirst},
+		{"S172 a call that gets no sign of life ends after 2 s, whichever side is slow", noSignOfLife},
 		{"S184 who is closed sends no heartbeat", silentAfterClose},
 		{"S186 who is idle closes at once and leaves nothing", idleClose},
 		{"S206 a menu that is known is not asked for", menuIsKnown},
@@ -51,6 +53,7 @@ type wiretap struct {
 
 	mu    sync.Mutex
 	lines []string // that were sent
+	names []string // that were announced
 	told  []string // by the trace at the responder
 }
 
@@ -83,6 +86,7 @@ func (w *wiretap) line(from *transport.SimConn, m transport.Msg) string {
 	}
 	switch _, rest, request = strings.Cut(m.Subject, "wire."); {
 	case wire.IsAnnounceSubject(m.Subject):
+		w.names = append(w.names, who+": "+m.Subject)
 		return ""
 	case request:
 		return who + ": " + rest
@@ -264,6 +268,38 @@ func idleClose(t *testing.T, w *wiretap) {
 		t.Errorf("%d subscriptions are left", n)
 	}
 	w.want("sent", w.sent(), "caller: v1", "responder: answer")
+}
+
+func whatIsSaidFirst(t *testing.T, w *wiretap) {
+	synctest.Wait()
+	w.want("sent before", w.sent())
+	w.serve(answering(1), answering(2))
+	w.mu.Lock()
+	slices.Sort(w.names)
+	w.want("announced", w.names, "responder: _D.a.durabus.menu", "responder: _D.a.wire")
+	w.mu.Unlock()
+	if _, err := wireRPC(2).Client(w.client)(t.Context(), 0); err != nil {
+		t.Error(err)
+	}
+	w.want("sent by the first call", w.sent(), "caller: v2", "responder: answer")
+}
+
+func noSignOfLife(t *testing.T, w *wiretap) {
+	w.serve(answering(1))
+	for _, slow := range []struct {
+		near, far bool
+		want      error
+	}{{false, false, nil}, {true, false, bus.NoAnswer}, {false, true, bus.NoAnswer}, {true, true, bus.NoAnswer}} {
+		w.near.Freeze(slow.near)
+		w.far.Freeze(slow.far)
+		start := time.Now()
+		_, err := wireRPC(1).Client(w.client)(t.Context(), 0)
+		if d := time.Since(start); !errors.Is(err, slow.want) || d > 2*time.Second || (d > 0) != (slow.want != nil) {
+			t.Errorf("%+v: %v after %v", slow, err, d)
+		}
+	}
+	w.near.Freeze(false)
+	w.far.Freeze(false)
 }
 
 func menuIsKnown(t *testing.T, w *wiretap) {

@@ -97,6 +97,9 @@ func TestConnections(t *testing.T) {
 		{"S020 a thousand calls leave nothing behind", thousandCalls},
 		{"S170 what is no broker is an error of calls and no panic", noBroker},
 		{"S174 a connection that goes before the first menu is an error of each call", goneBeforeMenu},
+		{"S173 a responder that refuses to tell its menu is named, with its reason", menuRefused},
+		{"S195 the open call of a plain NATS client is waited for like any other", plainCallInADrain},
+		{"S204 a responder of plain NATS is on no menu", plainResponder},
 		{"S199 a client that was closed is collected", clientCollected},
 		{"S205 a menu that nobody serves is an error", noMenu},
 		{"S279 a stream is attempted and connected, and lost when its client closes", attemptedAndLost},
@@ -223,4 +226,74 @@ func attemptedAndLost(t *testing.T, srv *broker.Server) {
 		}
 	}
 	saw(t, "events", strings.Join(kinds, " "), "Attempting Connected Snapshot Lost")
+}
+
+func menuRefused(t *testing.T, srv *broker.Server) {
+	c := serving(t, srv.URL(), bus.Service{Name: "s", Prefix: "refused", Middleware: []bus.Middleware{func(bus.CallFunc) bus.CallFunc {
+		return func(context.Context, bus.Call) (bus.Reply, error) {
+			return bus.Reply{}, &bus.Error{Code: bus.Unauthorized, Message: "closed on Sundays"}
+		}
+	}}}, number.Handler(echo))
+	instances, err := c.Instances(within(t))
+	if err != nil || len(instances) != 1 {
+		t.Fatal(instances, err)
+	}
+	_, err = menu.Fetch(within(t), c)
+	failed(t, err, bus.Unauthorized, instances[0], "closed on Sundays")
+}
+
+func plainCallInADrain(t *testing.T, srv *broker.Server) {
+	began, letGo := make(chan bool, 1), make(chan bool)
+	s, err := bus.Serve(connected(t, srv.URL()), bus.Service{Name: "s", Prefix: "plain"}, number.Handler(func(_ context.Context, n int) (int, error) {
+		began <- true
+		<-letGo
+		return n, nil
+	}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	nc := connected(t, srv.URL())
+	answers := make(chan string, 1)
+	go func() {
+		m := nats.NewMsg("plain.s.number.v1")
+		m.Header.Set("Content-Type", bus.ContentTypeJSON)
+		m.Data = []byte("5")
+		m, err := nc.RequestMsgWithContext(within(t), m)
+		if err != nil {
+			t.Error(err)
+			m = &nats.Msg{}
+		}
+		answers <- string(m.Data)
+	}()
+	await(t, "the call", began)
+	drained := make(chan error, 1)
+	go func() { drained <- s.Drain(within(t)) }()
+	c := bus.NewClient(nc, bus.ClientOptions{Prefix: "plain"})
+	defer closed(t, c)
+	eventually(t, "responders on the menu", func() int {
+		instances, err := c.Instances(within(t))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return len(instances)
+	}, 0)
+	saw(t, "drains that are over", len(drained), 0)
+	close(letGo)
+	saw(t, "the answer", await(t, "an answer", answers), "5")
+	saw(t, "the drain", await(t, "the drain", drained), nil)
+}
+
+func plainResponder(t *testing.T, srv *broker.Server) {
+	nc := connected(t, srv.URL())
+	if _, err := nc.Subscribe("old.s.tag.v1", func(m *nats.Msg) { _ = m.Respond([]byte(`"q"`)) }); err != nil {
+		t.Fatal(err)
+	}
+	c := serving(t, srv.URL(), bus.Service{Name: "s", Prefix: "old"}, number.Handler(echo))
+	m, err := menu.Fetch(within(t), c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	saw(t, "names", m.Names(), "[durabus.menu s.number]")
+	_, err = family(3, 2, 1).Client(c)(within(t), "q")
+	failed(t, err, bus.NoResponder, "s.tag")
 }
