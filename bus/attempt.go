@@ -53,6 +53,9 @@ func (b *mailbox) dispatch(ctx context.Context, subject string, c Call, how atte
 		box: b, id: b.next(), desc: c.Description, subject: subject, wake: make(chan struct{}, 1),
 		again: c.Idempotent && !how.silent, resume: ctx.Value(resumeKey{}) != nil, sent: b.now(),
 	}
+	if in.resume && how.from.epoch == "" {
+		in.again = false // or a state would be sent twice by those who are only slow
+	}
 	if how.silent {
 		in.sent = how.since // both attempts together have the time of one
 	}

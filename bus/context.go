@@ -73,9 +73,35 @@ func WithIncoming(ctx context.Context, in *Incoming) context.Context {
 	return context.WithValue(ctx, incomingKey{}, in)
 }
 
+// A Resume says how interrupted streams are taken up again. Its zero value does
+// it at once.
+type Resume struct {
+	// Wait is the delay before attempt n, counted from 1.
+	Wait func(n int) time.Duration
+
+	// Admit waits until an attempt may be made, after whose end leave is called.
+	// It reports false if ctx was done first.
+	Admit func(ctx context.Context) (leave func(), ok bool)
+}
+
 // WithResume returns a context whose streams, where the responder keeps a
-// backlog, are taken up again after an interruption; wait is the delay before
-// attempt n. Package durable uses it.
-func WithResume(ctx context.Context, wait func(n int) time.Duration) context.Context {
-	return context.WithValue(ctx, resumeKey{}, wait)
+// backlog, are taken up again after an interruption. Their opening is sent once
+// and fails after a second without a sign: whoever asked for the context makes
+// another, and knows of each. Package durable uses it.
+func WithResume(ctx context.Context, r Resume) context.Context {
+	return context.WithValue(ctx, resumeKey{}, r)
+}
+
+func (r Resume) wait(n int) time.Duration {
+	if r.Wait == nil {
+		return 0
+	}
+	return r.Wait(n)
+}
+
+func (r Resume) admit(ctx context.Context) (leave func(), ok bool) {
+	if r.Admit == nil {
+		return func() {}, true
+	}
+	return r.Admit(ctx)
 }

@@ -64,8 +64,9 @@ var (
 
 // The times by which a call wants a first sign, looked at every flow.Tick.
 const (
-	askAgain = 500 * time.Millisecond
-	giveUp   = 2*time.Second - flow.Tick
+	askAgain   = 500 * time.Millisecond
+	giveUp     = 2*time.Second - flow.Tick
+	giveUpSoon = time.Second - flow.Tick // of a stream whose caller opens others himself; see WithResume
 )
 
 // fail ends the call on this side, after what has arrived. The first reason
@@ -146,14 +147,14 @@ func (c *inCall) ticked(now time.Duration, late bool) {
 	}
 	age := now - c.sent
 	switch {
-	case age >= giveUp:
+	case age >= giveUp, c.resume && age >= giveUpSoon:
 		c.failLocked(&Error{Code: NoAnswer, RPC: c.desc, MayHaveRun: true, Message: noAnswer})
 	case age >= askAgain && c.again:
 		c.failLocked(&Error{Code: NoAnswer, RPC: c.desc, MayHaveRun: true, Err: errSilent, Message: noAnswer})
 	}
 }
 
-const noAnswer = "no sign of a responder within 2s; likely causes: it cannot publish to the caller's inbox, " +
+const noAnswer = "no sign of a responder for too long; likely causes: it cannot publish to the caller's inbox, " +
 	"its account exports the service for a single short response, it is stopped or cut off, or the answer was lost; the call may have run"
 
 // published compares what the instance has published with what is here. Where

@@ -194,7 +194,7 @@ func TestACallCutOffBeforeItsFirstSignIsCanceledAfterTheReconnect(t *testing.T) 
 func TestABreakIsToldAtOnceAndItsEndWhenNothingIsMissing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := newPairing(t)
-		ctx, cancel := context.WithCancel(bus.WithResume(t.Context(), func(int) time.Duration { return 0 }))
+		ctx, cancel := context.WithCancel(bus.WithResume(t.Context(), bus.Resume{}))
 		defer cancel()
 		var info bus.Info
 		updates, err := feedRPC.Client(p.client)(bus.WithInfo(ctx, &info), 0)
@@ -233,7 +233,7 @@ func TestABreakIsToldAtOnceAndItsEndWhenNothingIsMissing(t *testing.T) {
 func TestWhatComesBeforeAStreamIsVerifiedFollowsTheEndOfItsBreak(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := newPairing(t)
-		ctx, cancel := context.WithCancel(bus.WithResume(t.Context(), func(int) time.Duration { return 0 }))
+		ctx, cancel := context.WithCancel(bus.WithResume(t.Context(), bus.Resume{}))
 		defer cancel()
 		updates, err := feedRPC.Client(p.client)(ctx, 0)
 		if err != nil {
@@ -334,7 +334,7 @@ func (p *pairing) breaks(t *testing.T, streams int) <-chan *bus.Break {
 	t.Helper()
 	told := make(chan *bus.Break, 2*streams)
 	for range streams {
-		ctx := bus.WithResume(t.Context(), func(int) time.Duration { return 0 })
+		ctx := bus.WithResume(t.Context(), bus.Resume{})
 		updates, err := feedRPC.Client(p.client)(ctx, 0)
 		if err != nil {
 			t.Fatal(err)

@@ -62,6 +62,7 @@ func TestTheDocumentHasTheTimersOfTheCode(t *testing.T) {
 	add("settle", flow.SettleTime)
 	add("accept", acceptAfter)
 	add("no answer", giveUp+flow.Tick)
+	add("no answer, durable", giveUpSoon+flow.Tick)
 	add("ask again", askAgain)
 	add("first retry", retryUntaken[0])
 	add("second retry", retryUntaken[1])

@@ -68,19 +68,26 @@ func (r *reader) resume(ctx context.Context, cause error, yield func(Element, er
 	if !r.broken && !r.tell(&Break{Err: cause}, yield) {
 		return false
 	}
-	wait, _ := ctx.Value(resumeKey{}).(func(int) time.Duration)
+	how, _ := ctx.Value(resumeKey{}).(Resume)
 	err, _ := cause.(*Error)
 	gone := err.Code == Gone // with a connection: one attempt says whether it is
 	for n, start := 1, time.Duration(-1); ; n++ {
-		if e := r.pause(ctx, r.c.box.whenBack(), wait(n)); e != nil {
+		if e := r.pause(ctx, r.c.box.whenBack(), how.wait(n)); e != nil {
 			yield(Element{}, e)
+			return false
+		}
+		leave, ok := how.admit(ctx)
+		if !ok {
+			yield(Element{}, r.c.contextError(ctx))
 			return false
 		}
 		now := r.c.box.now()
 		if start < 0 {
 			start = now
 		}
-		if err = r.reopen(ctx); err == nil {
+		err = r.reopen(ctx)
+		leave()
+		if err == nil {
 			info := r.info()
 			return r.tell(&Break{Info: &info}, yield)
 		}

@@ -4,7 +4,6 @@ package bus_test
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"iter"
 	"slices"
@@ -47,23 +46,24 @@ type resuming struct {
 	pub       *staterpc.Publisher[ledger, int]
 }
 
-func newResuming(t *testing.T, backlog int) *resuming {
+func newResuming(t *testing.T, backlog int, mw ...bus.Middleware) *resuming {
 	t.Helper()
 	net := transport.NewNet(1)
 	r := &resuming{net: net, near: net.Dial()}
-	r.serve(t, backlog)
+	r.serve(t, backlog, mw...)
 	r.client = bus.NewClientOn(r.near, bus.ClientOptions{})
 	t.Cleanup(func() {
-		if err := errors.Join(r.client.Close(), r.srv.Close()); err != nil {
+		if err := r.client.Close(); err != nil {
 			t.Error(err)
 		}
+		r.close(t)
 	})
 	snapshots.Store(0)
 	return r
 }
 
 // serve begins a responder with a publisher of its own, at both versions.
-func (r *resuming) serve(t *testing.T, backlog int) {
+func (r *resuming) serve(t *testing.T, backlog int, mw ...bus.Middleware) {
 	t.Helper()
 	r.far = r.net.Dial()
 	add := func(l ledger, n int) ledger { return ledger{l.Sum + n} }
@@ -76,9 +76,16 @@ func (r *resuming) serve(t *testing.T, backlog int) {
 		return l.Sum, halves(updates), err
 	}
 	var err error
-	r.srv, err = bus.ServeOn(r.far, bus.Service{Name: "test"}, sumsV2.Handler(v2), sumsV1.Handler(v1))
+	r.srv, err = bus.ServeOn(r.far, bus.Service{Name: "test", Middleware: mw}, sumsV2.Handler(v2), sumsV1.Handler(v1))
 	if err != nil {
 		t.Fatal(err)
+	}
+}
+
+func (r *resuming) close(t *testing.T) {
+	t.Helper()
+	if err := r.srv.Close(); err != nil {
+		t.Error(err)
 	}
 }
 
@@ -137,11 +144,13 @@ func follow(ctx context.Context, f staterpc.Func[int, int, int]) <-chan *replica
 	return done
 }
 
+// up converts version 2 for who knows version 1.
+func up(f staterpc.Func[int, ledger, int]) staterpc.Func[int, int, int] {
+	return staterpc.Convert(same, func(l ledger) int { return l.Sum }, same)(f)
+}
+
 // versions are the ways from a caller that knows sums as they were in version 1.
 func versions(c bus.Caller) map[string]staterpc.Func[int, int, int] {
-	up := func(f staterpc.Func[int, ledger, int]) staterpc.Func[int, int, int] {
-		return staterpc.Convert(same, func(l ledger) int { return l.Sum }, same)(f)
-	}
 	converting := versioned.New(versioned.Via(sumsV2, up, nil))
 	return map[string]staterpc.Func[int, int, int]{
 		"version 1, converted by the responder": sumsV1.Client(c),

@@ -19,6 +19,7 @@ type backoff struct {
 	since  time.Time // of the last Connected or Resumed
 	losses int       // of streams, since the last stable one, its own included
 	failed int       // attempts since the last loss
+	silent bool      // the last of them got no answer, and was not counted
 }
 
 func (b *backoff) connected() { b.since = time.Now() }
@@ -37,6 +38,10 @@ func (b *backoff) lost() bool {
 // pause waits before the next attempt, after end. It reports whether ctx is
 // still in force.
 func (b *backoff) pause(ctx context.Context, end ending) bool {
+	if b.silent = b.unanswered(end); b.silent {
+		b.failed--
+		return sleep(ctx, b.policy.spread(0))
+	}
 	n := b.losses + b.failed
 	switch {
 	case end.kind == Attempting && b.losses == 1, n == 1 && codeOf(end.err) == bus.Draining:
@@ -58,6 +63,24 @@ func (b *backoff) pause(ctx context.Context, end ending) bool {
 	select {
 	case <-wait.C:
 	case <-spread.C:
+	case <-ctx.Done():
+	}
+	return ctx.Err() == nil
+}
+
+// unanswered reports whether end is the first of two attempts in a row that got
+// no answer. The responder that took it may be the only one that is cut off, so
+// that another is asked soon.
+func (b *backoff) unanswered(end ending) bool {
+	return end.kind == FailedToConnect && codeOf(end.err) == bus.NoAnswer && !b.silent
+}
+
+// sleep waits for d and reports whether ctx is still in force.
+func sleep(ctx context.Context, d time.Duration) bool {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
 	case <-ctx.Done():
 	}
 	return ctx.Err() == nil

@@ -55,5 +55,7 @@
 // as the Func gave them.
 //
 // Load. All the streams of this process together have at most 64 openings under
-// way; an opening is under way until its Func returns.
+// way, those that take a stream up again included. An opening is under way until
+// its Func returns, and counts for 10 s at most. What has to wait for the same
+// thing goes on at random times; see [Policy].
 package durable

@@ -9,10 +9,12 @@ import (
 	"time"
 )
 
-// openings is shared by all the streams of the process.
-var openings = gate{limit: 64}
+// openings is shared by all the streams of the process, for those that are opened
+// and those that are taken up again.
+var openings = gate{limit: 64, patience: 10 * time.Second}
 
-// A gate admits a limited number at a time.
+// A gate admits a limited number at a time. Who stays longer than its patience no
+// longer counts, so that openings which hang do not keep out all others.
 //
 // Who has to wait asks again after a while; nobody wakes it. Goroutines of two
 // synctest bubbles must not wake one another, and one that waits for a channel
@@ -20,16 +22,17 @@ var openings = gate{limit: 64}
 // number that wait, so that all of them together ask some two thousand times a
 // second, however many they are.
 type gate struct {
-	limit   int64
-	inside  atomic.Int64
-	waiting atomic.Int64
+	limit    int64
+	patience time.Duration
+	inside   atomic.Int64
+	waiting  atomic.Int64
 }
 
-// enter waits for admission, for which the caller owes a leave. It reports false
-// if ctx was done first.
-func (g *gate) enter(ctx context.Context) bool {
-	if g.admit() {
-		return true
+// enter waits for admission, which leave ends. It reports false if ctx was done
+// first.
+func (g *gate) enter(ctx context.Context) (leave func(), ok bool) {
+	if leave, ok = g.admit(); ok {
+		return leave, true
 	}
 	defer g.waiting.Add(-1)
 	for crowd := g.waiting.Add(1); ; crowd = g.waiting.Load() {
@@ -38,20 +41,23 @@ func (g *gate) enter(ctx context.Context) bool {
 		case <-pause.C:
 		case <-ctx.Done():
 			pause.Stop()
-			return false
+			return nil, false
 		}
-		if g.admit() {
-			return true
+		if leave, ok = g.admit(); ok {
+			return leave, true
 		}
 	}
 }
 
-func (g *gate) admit() bool {
-	if g.inside.Add(1) <= g.limit {
-		return true
+func (g *gate) admit() (leave func(), ok bool) {
+	if g.inside.Add(1) > g.limit {
+		g.inside.Add(-1)
+		return nil, false
 	}
-	g.inside.Add(-1)
-	return false
+	overdue := time.AfterFunc(g.patience, func() { g.inside.Add(-1) })
+	return func() {
+		if overdue.Stop() {
+			g.inside.Add(-1)
+		}
+	}, true
 }
-
-func (g *gate) leave() { g.inside.Add(-1) }

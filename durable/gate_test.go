@@ -12,7 +12,7 @@ import (
 
 func TestAGateAdmitsItsLimitAndInTheEndEverybody(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		g := gate{limit: 3}
+		g := gate{limit: 3, patience: time.Minute}
 		var mu sync.Mutex
 		var inside, most, done int
 		var all sync.WaitGroup
@@ -25,14 +25,15 @@ func TestAGateAdmitsItsLimitAndInTheEndEverybody(t *testing.T) {
 		}
 		for range 100 {
 			all.Go(func() {
-				if !g.enter(t.Context()) {
+				leave, ok := g.enter(t.Context())
+				if !ok {
 					t.Error("refused")
 					return
 				}
 				count(1)
 				time.Sleep(time.Second)
 				count(-1)
-				g.leave()
+				leave()
 			})
 		}
 		all.Wait()
@@ -47,16 +48,37 @@ func TestAGateAdmitsItsLimitAndInTheEndEverybody(t *testing.T) {
 
 func TestWhoWaitsAtAGateLeavesWithItsContext(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		g := gate{limit: 1}
+		g := gate{limit: 1, patience: time.Hour}
 		g.enter(t.Context())
 		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 		defer cancel()
 		start := time.Now()
-		if g.enter(ctx) || time.Since(start) != time.Minute {
+		if _, ok := g.enter(ctx); ok || time.Since(start) != time.Minute {
 			t.Errorf("after %v", time.Since(start))
 		}
 		if g.inside.Load() != 1 || g.waiting.Load() != 0 {
 			t.Errorf("%d inside, %d waiting", g.inside.Load(), g.waiting.Load())
+		}
+	})
+}
+
+// An opening may hang for ever: the others go on all the same.
+func TestWhoStaysTooLongNoLongerCounts(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := gate{limit: 1, patience: 10 * time.Second}
+		late, _ := g.enter(t.Context())
+		start := time.Now()
+		leave, _ := g.enter(t.Context())
+		if d := time.Since(start); d < g.patience || d > g.patience+10*time.Millisecond {
+			t.Errorf("the next was admitted after %v", d)
+		}
+		late()
+		if g.inside.Load() != 1 {
+			t.Errorf("%d inside", g.inside.Load())
+		}
+		leave()
+		if g.inside.Load() != 0 {
+			t.Errorf("%d inside", g.inside.Load())
 		}
 	})
 }

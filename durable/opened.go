@@ -26,10 +26,11 @@ func (o *opened[S, U]) leave() {
 // enter opens a stream once the process has not too many openings under way.
 // The caller owns it.
 func (f open[S, U]) enter(ctx context.Context) (*opened[S, U], error) {
-	if !openings.enter(ctx) {
+	admitted, ok := openings.enter(ctx)
+	if !ok {
 		return nil, context.Cause(ctx)
 	}
-	defer openings.leave()
+	defer admitted()
 	o := &opened[S, U]{}
 	ctx, o.cancel = context.WithCancel(ctx)
 	kept := false

@@ -12,12 +12,14 @@ import (
 
 // A Policy says when to try again. The zero Policy tries for ever.
 //
-// Three kinds of error have a wait of their own. One that knows when a retry may
+// Four kinds of error have a wait of their own. One that knows when a retry may
 // succeed ([bus.Error.Again]: the connection is back) ends the wait then, within
 // Spread. [bus.Draining] tells that others serve: if it is the first failure,
-// the next attempt follows without a wait. One that a retry is unlikely to mend
-// (Rejected; Invalid, Unauthorized, Denied, TooLarge, Undecodable and
-// Inconvertible of an attempt) has the longest wait at once.
+// the next attempt follows without a wait. Of two attempts in a row without an
+// answer ([bus.NoAnswer]) the first is not counted, and the second follows within
+// Spread: others may answer. One that a retry is unlikely to mend (Rejected;
+// Invalid, Unauthorized, Denied, TooLarge, Undecodable and Inconvertible of an
+// attempt) has the longest wait at once.
 type Policy struct {
 	// Wait is how long to wait after failure n. It counts from 1: the loss of the
 	// stream and the attempts that failed since; and, so that a stream which
@@ -68,7 +70,9 @@ func (p Policy) spread(doublings int) time.Duration {
 }
 
 // resuming returns the context to open streams with.
-func (p Policy) resuming(ctx context.Context) context.Context { return bus.WithResume(ctx, p.wait) }
+func (p Policy) resuming(ctx context.Context) context.Context {
+	return bus.WithResume(ctx, bus.Resume{Wait: p.wait, Admit: openings.enter})
+}
 
 func (p Policy) final(err error) bool { return p.Final != nil && p.Final(err) }
 

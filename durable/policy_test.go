@@ -79,6 +79,24 @@ func TestFailuresAreCountedFromTheLastConnected(t *testing.T) {
 	}
 }
 
+// One of several responders may be cut off: others are asked soon, but all of
+// them no faster and faster.
+func TestOfTwoAttemptsWithoutAnAnswerTheFirstIsNotCounted(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var ns []int
+		s := &script{openings: []opening{{refuse: bus.NoAnswer}}}
+		calls(t, s, 7, recording(&ns))
+		if want := []int{1, 2, 3}; !slices.Equal(ns, want) {
+			t.Errorf("waited for %v, want %v", ns, want)
+		}
+		for i, gap := range s.gaps() {
+			if soon := i%2 == 0; soon != (gap < 50*time.Millisecond) {
+				t.Errorf("attempt %d came after %v", i+2, gap)
+			}
+		}
+	})
+}
+
 func TestAnErrorThatARetryDoesNotMendWaitsLongest(t *testing.T) {
 	for _, tt := range []struct {
 		err     error
@@ -89,7 +107,6 @@ func TestAnErrorThatARetryDoesNotMendWaitsLongest(t *testing.T) {
 		{bus.Busy, false},
 		{bus.Draining, false},
 		{bus.Disconnected, false},
-		{bus.NoAnswer, false},
 		{bus.Gone, false},
 		{bus.Failed, false},
 		{bus.Panicked, false},
