@@ -136,16 +136,21 @@ func (r *resumption) publish(n int) {
 // current returns when all followers have what was published.
 func (r *resumption) current() {
 	r.t.Helper()
-	ctx, cancel := context.WithTimeout(r.t.Context(), 30*time.Second)
-	defer cancel()
-	for _, f := range r.followers {
-		for f.at() != r.published {
-			if ctx.Err() != nil {
-				r.t.Fatalf("a state is at %d of %d: %+v", f.at(), r.published, f)
-			}
-			<-time.After(time.Millisecond)
+	for i, f := range r.followers {
+		if !r.eventually(func() bool { return f.at() == r.published }) {
+			r.t.Fatalf("state %d is at %d of %d", i, f.at(), r.published)
 		}
 	}
+}
+
+// eventually reports whether what is so within a time that is long enough.
+func (r *resumption) eventually(what func() bool) bool {
+	for end := time.Now().Add(30 * time.Second); !what(); <-time.After(time.Millisecond) {
+		if time.Now().After(end) {
+			return false
+		}
+	}
+	return true
 }
 
 // publishFor publishes for a while.
@@ -204,8 +209,10 @@ func swallowed(t *testing.T, backlog int) *resumption {
 	link := broker.RunProxy(t, brk.URL())
 	r := newResumption(t, brk.URL(), client(t, link.URL()), 1, backlog)
 	link.Partition(broker.ToClient)
+	r.tap.forget()
 	r.publishFor(200 * time.Millisecond)
-	link.Heal() // which resets the connection
+	r.eventually(func() bool { return r.tap.calls() == resumeStates }) // so that each misses some
+	link.Heal()                                                        // which resets the connection
 	r.current()
 	return r
 }

@@ -10,19 +10,21 @@ import (
 	"github.com/durabus/durabus/internal/wire"
 )
 
-// A snapshotTap stands on the way of responders to their broker and counts the first
-// frames that they send: every message passes it, whatever becomes of it then.
+// A snapshotTap stands on the way of responders to their broker and counts what
+// they send: every message passes it, whatever becomes of it then.
 type snapshotTap struct {
 	*broker.Proxy
 
-	mu    sync.Mutex // guards the fields below
-	fresh int        // that have a state
-	goOn  int        // that take a stream up, and have none
+	mu      sync.Mutex          // guards the fields below
+	fresh   int                 // first frames with a state
+	goOn    int                 // those that take a stream up, and have none
+	updated map[uint64]struct{} // calls that were sent updates
 }
 
 func newSnapshotTap(t *testing.T, url string) *snapshotTap {
 	t.Helper()
 	p := &snapshotTap{Proxy: broker.RunProxy(t, url)}
+	p.forget()
 	p.Tamper(p.see)
 	return p
 }
@@ -36,22 +38,24 @@ func (p *snapshotTap) see(op *broker.Op) broker.Verdict {
 		if err != nil || kind == 0 {
 			break
 		}
-		var f wire.First
-		if kind == wire.KindFirst && f.Parse(body) == nil {
-			p.count(f)
-		}
+		p.count(kind, body)
 		rest = after
 	}
 	return broker.Pass
 }
 
-func (p *snapshotTap) count(f wire.First) {
+func (p *snapshotTap) count(kind wire.Kind, body []byte) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if f.Resumed {
+	var first wire.First
+	var data wire.Data
+	switch {
+	case kind == wire.KindFirst && first.Parse(body) == nil && first.Resumed:
 		p.goOn++
-	} else {
+	case kind == wire.KindFirst:
 		p.fresh++
+	case kind == wire.KindData && data.Parse(body) == nil:
+		p.updated[data.Call] = struct{}{}
 	}
 }
 
@@ -62,8 +66,15 @@ func (p *snapshotTap) firsts() (fresh, goOn int) {
 	return p.fresh, p.goOn
 }
 
+// calls returns to how many calls updates have passed.
+func (p *snapshotTap) calls() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return len(p.updated)
+}
+
 func (p *snapshotTap) forget() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.fresh, p.goOn = 0, 0
+	p.fresh, p.goOn, p.updated = 0, 0, map[uint64]struct{}{}
 }
