@@ -70,6 +70,25 @@ type Info struct {
 	Instance string      // of the responder; Client.WithInstance calls it again
 	CallID   string      // in the logs of both sides
 	Metadata Metadata    // from the responder
+
+	// Where the updates of a stream have a source that counts them, these are its
+	// epoch and the position at which the stream began or was taken up. Positions
+	// are the source's, whatever the version and the conversions on the way: two
+	// in one epoch can be compared. Without such a source Epoch is "".
+	Epoch    string
+	Position uint64
+
+	progress *progress
+}
+
+// Reached returns how far the loop over the updates has come in their source:
+// what the updates up to position made was all taken, and nothing behind it if
+// exact. While the loop takes what came in one message, position is that before
+// it; it passes updates of which a conversion left nothing with the next that it
+// left something of. Reached may be called at any time, also on a copy of the Info.
+func (i Info) Reached() (position uint64, exact bool) {
+	at := i.progress.place()
+	return at.position, at.known
 }
 
 // A Reply is what a call gives back. First is the answer of a Unary RPC or the

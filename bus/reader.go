@@ -23,7 +23,7 @@ type reader struct {
 
 	call   Call   // to take the stream up with, if it may be
 	name   string // of its RPC, with the client's prefix
-	at     place
+	at     *progress
 	broken bool        // a Break was told, and not its end
 	stop   func() bool // what the end of the context does to c
 }
@@ -50,12 +50,12 @@ func (r *reader) reply(ctx context.Context) (Reply, error) {
 		c.finish()
 		return Reply{Info: r.info()}, err
 	}
-	reply := Reply{Info: r.info(), First: first}
+	r.begun()
+	reply := Reply{Info: r.located(r.info()), First: first}
 	if !c.desc.Kind.Streams() {
 		c.finish()
 		return reply, nil
 	}
-	r.begun()
 	// Whoever never loops is released by its context.
 	r.stop = context.AfterFunc(ctx, c.finish)
 	reply.Updates = func(yield func(Element, error) bool) {
@@ -212,7 +212,7 @@ func (r *reader) updates(ctx context.Context, yield func(Element, error) bool) {
 			more = r.piece(a, yield)
 		case wire.KindFault:
 			r.count++
-			r.at.known = false
+			r.at.taking()
 			more = yield(Element{}, a.err)
 		case 0:
 			more = r.tell(a.err.(*Break), yield)
@@ -233,8 +233,8 @@ func (r *reader) updates(ctx context.Context, yield func(Element, error) bool) {
 }
 
 func (r *reader) elements(a arrival, yield func(Element, error) bool) bool {
-	if !r.at.goesOn(a) {
-		yield(Element{}, r.c.lost(fmt.Sprintf("updates behind position %d of their source came behind %d", a.before, r.at.position)))
+	if at := r.at.place(); !at.goesOn(a) {
+		yield(Element{}, r.c.lost(fmt.Sprintf("updates behind position %d of their source came behind %d", a.before, at.position)))
 		return false
 	}
 	records := a.payload
@@ -242,6 +242,7 @@ func (r *reader) elements(a arrival, yield func(Element, error) bool) bool {
 		yield(Element{}, r.c.lost("an update came within another"))
 		return false
 	}
+	r.at.taking()
 	for len(records) > 0 {
 		data, rest, err := wire.NextElement(records)
 		if err != nil {
@@ -254,7 +255,7 @@ func (r *reader) elements(a arrival, yield func(Element, error) bool) bool {
 			return false
 		}
 	}
-	r.at.passed(a)
+	r.at.took(a)
 	return true
 }
 
@@ -271,7 +272,7 @@ func (r *reader) piece(a arrival, yield func(Element, error) bool) bool {
 	if v, whole := r.value.Take(); whole {
 		r.unreserve()
 		r.count++
-		r.at.known = false
+		r.at.taking()
 		return yield(Element{data: v}, nil)
 	}
 	return true

@@ -4,6 +4,7 @@ package bus
 
 import (
 	"context"
+	"sync"
 	"time"
 
 	"github.com/durabus/durabus/internal/flow"
@@ -18,32 +19,71 @@ type place struct {
 	known    bool // all updates up to position were taken whole, and nothing behind it
 }
 
+// A progress is the place of one reader, which alone moves it, for others to see.
+// There is none, and it is nil, without a source.
+type progress struct {
+	mu sync.Mutex // guards at
+	at place
+}
+
+func (p *progress) place() place {
+	if p == nil {
+		return place{}
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.at
+}
+
 // goesOn reports whether the updates of a follow what was taken. Those without
 // positions do: the frames they came in are numbered.
-func (p *place) goesOn(a arrival) bool {
+func (p place) goesOn(a arrival) bool {
 	return p.epoch == "" || a.last == 0 || a.before == p.position && a.last >= a.before
 }
 
-// passed notes that the updates of a were taken.
-func (p *place) passed(a arrival) {
-	if a.last == 0 {
-		p.known = false
+// taking notes that something behind the place is being taken.
+func (p *progress) taking() {
+	if p == nil {
 		return
 	}
-	p.position, p.known = a.last, true
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.at.known = false
+}
+
+// took notes that all updates of a were taken.
+func (p *progress) took(a arrival) {
+	if p == nil || a.last == 0 {
+		return
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.at.position, p.at.known = a.last, true
 }
 
 // begun learns where the stream begins.
 func (r *reader) begun() {
 	r.c.mu.Lock()
 	defer r.c.mu.Unlock()
-	f := r.c.first
-	r.at = place{epoch: f.Epoch, position: f.Position, known: f.Epoch != ""}
+	if f := r.c.first; f.Epoch != "" {
+		r.at = &progress{at: place{epoch: f.Epoch, position: f.Position, known: true}}
+	}
+}
+
+// located adds to i where the reader stands.
+func (r *reader) located(i Info) Info {
+	at := r.at.place()
+	i.Epoch, i.Position, i.progress = at.epoch, at.position, r.at
+	return i
 }
 
 // tell yields what happens to the stream.
 func (r *reader) tell(b *Break, yield func(Element, error) bool) (more bool) {
 	r.broken = b.Err != nil
+	if b.Info != nil {
+		info := r.located(*b.Info)
+		b = &Break{Info: &info}
+	}
 	return yield(Element{}, b)
 }
 
@@ -51,7 +91,7 @@ func (r *reader) tell(b *Break, yield func(Element, error) bool) (more bool) {
 // reader stands. What the responder itself ended is over.
 func (r *reader) mayResume(err error) bool {
 	e, ok := err.(*Error)
-	if !ok || !r.at.known || !r.call.Kind.Streams() {
+	if !ok || !r.at.place().known || !r.call.Kind.Streams() {
 		return false
 	}
 	return e.Code == Lost || e.Code == Gone || e.Code == Disconnected
@@ -141,9 +181,9 @@ func (r *reader) pause(ctx context.Context, back <-chan struct{}, d time.Duratio
 // that the reader's call.
 func (r *reader) reopen(ctx context.Context) *Error {
 	subject := wire.InstanceSubject(r.info().Instance, r.name, r.call.Version)
-	next, err := r.c.box.dispatch(ctx, subject, r.call, attempt{name: r.name, from: r.at})
+	next, err := r.c.box.dispatch(ctx, subject, r.call, attempt{name: r.name, from: r.at.place()})
 	if err == nil {
-		if _, err = next.first(ctx); err == nil && !next.resumes(r.at) {
+		if _, err = next.first(ctx); err == nil && !next.resumes(r.at.place()) {
 			err = next.c.lost("the responder does not go on where the stream was")
 		}
 		if err != nil {
@@ -167,5 +207,5 @@ func (r *reader) resumes(p place) bool {
 	r.begun()
 	r.c.mu.Lock()
 	defer r.c.mu.Unlock()
-	return r.c.first.Resumed && r.at == p
+	return r.c.first.Resumed && r.at.place() == p
 }

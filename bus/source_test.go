@@ -127,15 +127,16 @@ func TestAReaderStandsBetweenFramesThatFollowEachOther(t *testing.T) {
 		{"an overlap", [][2]uint64{{7, 9}, {8, 10}}, false, true, 9},
 		{"backwards", [][2]uint64{{7, 6}}, false, true, 7},
 	} {
-		p, ok := place{epoch: "epoch", position: 7, known: true}, true
+		p, ok := progress{at: place{epoch: "epoch", position: 7, known: true}}, true
 		for _, f := range tt.frames {
 			a := arrival{before: f[0], last: f[1]}
-			if ok = p.goesOn(a); ok {
-				p.passed(a)
+			if ok = p.at.goesOn(a); ok {
+				p.taking()
+				p.took(a)
 			}
 		}
-		if ok != tt.ok || p.known != tt.known || p.position != tt.at {
-			t.Errorf("%s: ok %v, at %+v", tt.what, ok, p)
+		if at := p.place(); ok != tt.ok || at.known != tt.known || at.position != tt.at {
+			t.Errorf("%s: ok %v, at %+v", tt.what, ok, at)
 		}
 	}
 }

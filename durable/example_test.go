@@ -133,10 +133,10 @@ func ExampleReplica() {
 	}
 	<-replica.Done() // the shop closes after two sales
 	now := replica.View()
-	fmt.Println(now.State, "left after", now.Updates, "updates; live:", now.Live)
+	fmt.Println(now.State, "left; live:", now.Live)
 	fmt.Println("because", now.Err)
 	// Output:
-	// 7 left after 2 updates; live: false
+	// 7 left; live: false
 	// because durable: the server ended the stream
 }
 

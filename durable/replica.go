@@ -32,9 +32,15 @@ type Replica[S any] struct {
 type View[S any] struct {
 	State     S         // zero until there is one
 	Snapshots uint64    // states that were fetched; 0: there is none yet
-	Updates   uint64    // applied to State since it was fetched
 	Changed   time.Time // when the latest of these was; zero if there is no State
 	Info      *bus.Info // of the stream that State comes from; nil if there is none
+
+	// The position of State in its source, if Info.Epoch says that there is one
+	// which counts its updates: those up to it are applied, and none behind it if
+	// Exact, which is so but for the moment in which a message of several is
+	// applied. State is then the state that the source had at this position.
+	Position uint64
+	Exact    bool
 
 	Live bool          // the stream is open: State is what its source last told
 	Age  time.Duration // since State was last Live, or since the replica began; zero while it is Live
@@ -107,7 +113,6 @@ func update[S, U any](r *Replica[S], apply func(S, U) S, u U) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.view.State = apply(r.view.State, u)
-	r.view.Updates++
 	r.view.Changed = time.Now()
 }
 
@@ -140,6 +145,9 @@ func (r *Replica[S]) Read(read func(View[S])) {
 	r.mu.RLock()
 	defer r.mu.RUnlock()
 	v := r.view
+	if v.Info != nil {
+		v.Position, v.Exact = v.Info.Reached()
+	}
 	if !v.Live {
 		v.Age = time.Since(r.since)
 	}

@@ -29,9 +29,11 @@ type history[S, U any] struct {
 
 // Keep has p keep a backlog. Durable callers whose policy says Resume then go on
 // after an interruption with the updates they missed, unless those are more than
-// is kept, and need no fresh state. For them the state at any of the kept positions is made again, so
-// apply runs twice for each update that leaves the backlog, and concurrently.
-// Keep returns p, and must be called before p is used.
+// is kept, and need no fresh state. For them the state at any of the kept
+// positions is made again, so apply runs twice for each update that leaves the
+// backlog, and concurrently. Positions count the updates from 1, in an epoch of
+// p's own, and every caller is told them (see [bus.Info.Reached]). Keep returns p,
+// and must be called before p is used.
 //
 // Conversions may stand between the updates and the handler's own. A handler that
 // moves them to another goroutine, or mixes them with others, works as without a
