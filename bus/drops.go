@@ -66,6 +66,7 @@ const (
 	dropUnheard    = "message that nobody receives"
 	dropReply      = "answer to nobody"
 	dropNotTaken   = "one-way message that its handler did not take"
+	dropResume     = "request to go on at an instance, which the broker refused: permit _D.i.>"
 	dropSend       = "message that could not be sent"
 )
 

@@ -155,6 +155,9 @@ func (r *reader) notResumed(ctx context.Context, err *Error) error {
 	if ctx.Err() != nil {
 		return r.c.contextError(ctx)
 	}
+	if err.Code == Denied { // of which nothing else tells: a fresh stream takes its place
+		r.c.box.drops.add(dropResume, "rpc", r.c.desc, "error", err)
+	}
 	e := r.c.lost("the stream was interrupted and cannot be taken up: " + err.Error())
 	e.Err, e.Again = err, err.Again
 	return e

@@ -38,6 +38,7 @@ func guards() broker.Options {
 		without("everything", []string{"nothing"}, nil),
 		without("request", []string{"work.>"}, nil),
 		without("inbox", nil, []string{"_INBOX.>"}),
+		without("resuming", []string{"_D.i.>"}, nil),
 		without("menu", []string{"_D.m.>"}, nil),
 		without("control", []string{"_D.c.>"}, nil),
 		without("answers", []string{"_INBOX.>"}, nil),

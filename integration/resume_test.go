@@ -35,9 +35,9 @@ type keeper struct {
 	pub    *staterpc.Publisher[tally, tally]
 }
 
-func newKeeper(t *testing.T, url string, number, backlog int) *keeper {
+func newKeeper(t *testing.T, url string, number, backlog int, options ...nats.Option) *keeper {
 	t.Helper()
-	k := &keeper{number: number, nc: connect(t, url)}
+	k := &keeper{number: number, nc: connect(t, url, options...)}
 	apply := func(_, now tally) tally { return now }
 	k.pub = staterpc.NewPublisher(tally{Keeper: number}, apply, 10_000).Keep(staterpc.Backlog[tally]{Updates: backlog})
 	var err error
@@ -98,11 +98,11 @@ type resumption struct {
 	published int
 }
 
-func newResumption(t *testing.T, url string, client *bus.Client, keepers, backlog int) *resumption {
+func newResumption(t *testing.T, url string, client *bus.Client, keepers, backlog int, options ...nats.Option) *resumption {
 	t.Helper()
 	r := &resumption{t: t, tap: newSnapshotTap(t, url)}
 	for n := range keepers {
-		r.keepers = append(r.keepers, newKeeper(t, r.tap.URL(), n, backlog))
+		r.keepers = append(r.keepers, newKeeper(t, r.tap.URL(), n, backlog, options...))
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	var following sync.WaitGroup
@@ -208,13 +208,19 @@ func swallowed(t *testing.T, backlog int) *resumption {
 	brk := broker.Run(t, broker.Options{})
 	link := broker.RunProxy(t, brk.URL())
 	r := newResumption(t, brk.URL(), client(t, link.URL()), 1, backlog)
+	r.swallow(link)
+	return r
+}
+
+// swallow loses updates of each state on link.
+func (r *resumption) swallow(link *broker.Proxy) {
+	r.t.Helper()
 	link.Partition(broker.ToClient)
 	r.tap.forget()
 	r.publishFor(200 * time.Millisecond)
 	r.eventually(func() bool { return r.tap.calls() == resumeStates }) // so that each misses some
 	link.Heal()                                                        // which resets the connection
 	r.current()
-	return r
 }
 
 func TestAThousandStatesResumeWithTheUpdatesThatAnOutageSwallowed(t *testing.T) {
