@@ -112,6 +112,9 @@ type replica struct {
 }
 
 func (r *replica) on(ev durable.Event[int, int]) {
+	if n := len(r.events); n > 0 && r.events[n-1] == "Connected" && ev.Kind != durable.Snapshot {
+		r.events = append(r.events, "Connected without a Snapshot behind it")
+	}
 	switch ev.Kind {
 	case durable.Snapshot:
 		r.sum = ev.State
@@ -302,7 +305,7 @@ func TestNoMessageThatIsHarmedHarmsAStateThatResumes(t *testing.T) {
 		for n := int64(1); reached && n <= 40; n++ {
 			var got *replica
 			got, reached = harmedResume(t, n, op)
-			if got.sum != sum {
+			if got.sum != sum || got.count("Connected without a Snapshot behind it") > 0 {
 				t.Errorf("message %d %s: the sum is %d, want %d; told %q", n, op, got.sum, sum, got.events)
 			}
 			resumed += got.count("Resumed")

@@ -84,3 +84,19 @@ func TestTheEndOfTheContextIsNoFailure(t *testing.T) {
 		}
 	})
 }
+
+func TestAttemptsToResumeThatFailAlikeAreLoggedOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		fails := pair{0, &bus.Break{Err: bus.NoResponder}}
+		s := &script{openings: []opening{{updates: []pair{broke, fails, fails, fails, resumed, broke, fails, resumed}, lasts: time.Hour}}}
+		got := logged(t, s, 17, durable.Policy{Resume: true})
+		want := []string{
+			`level=WARN event=Lost error="durabus: gone"`,
+			`level=WARN event=FailedToConnect error="durabus: no responder"`,
+			`level=INFO rpc="" instance=b`,
+		}
+		if !slices.Equal(got, want) {
+			t.Errorf("got\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
+		}
+	})
+}

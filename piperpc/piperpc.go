@@ -1,6 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Package piperpc defines RPCs that answer a query with updates.
+//
+// A durable pipe is taken up where it was interrupted if its updates are those of
+// a staterpc.Publisher that keeps a backlog. There is none of pipes alone: what
+// [Push] sends was made for one caller, and nobody keeps it when he is gone.
 package piperpc
 
 import (
