@@ -70,6 +70,7 @@ func sleep(ctx context.Context, n int) (int, error) {
 func childMain(role string) {
 	roles := map[string]func(ctx context.Context, url string) error{
 		"caller": childCaller, "responder": childResponder,
+		"keeper":                    childKeeper,
 		"rolling responder":         rollingResponder,
 		"responder of large values": sizeResponder,
 		"caller of a large state":   sizeCaller(callState),
