@@ -287,3 +287,45 @@ func TestNoUpdateOfAnOldEpochIsAppliedToTheNew(t *testing.T) {
 		}
 	})
 }
+
+// The state where a reader stood is made again only for those who missed something.
+func TestWhoMissedNothingIsTakenUpWithoutACallOfApply(t *testing.T) {
+	for _, tt := range []struct {
+		missed []int
+		want   int64 // calls of apply beside those of Publish
+	}{{nil, 0}, {[]int{4}, 3}} {
+		synctest.Test(t, func(t *testing.T) {
+			r := newResuming(t, 10)
+			var applied atomic.Int64
+			pub := staterpc.NewPublisher(0, func(s, n int) int {
+				applied.Add(1)
+				return s + n
+			}, 100).Keep(staterpc.Backlog[int]{Updates: 10})
+			rpc := staterpc.RPC[int, int, int]{Name: "counted", Version: 1}
+			_, end := r.also(t, rpc.Handler(func(ctx context.Context, _ int) (int, iter.Seq2[int, error], error) { return pub.Watch(ctx) }))
+			defer end()
+			ctx, cancel := context.WithCancel(t.Context())
+			done := follow(ctx, rpc.Client(r.client))
+			time.Sleep(time.Second)
+			publish := func(updates ...int) {
+				for _, n := range updates {
+					pub.Publish(n)
+					synctest.Wait()
+				}
+				applied.Store(0)
+			}
+			publish(1, 2, 3)
+			r.near.Freeze(true)
+			publish(tt.missed...)
+			r.near.Disconnect()
+			r.near.Freeze(false)
+			time.Sleep(20 * time.Second) // so that each side forgets the other
+			r.near.Reconnect()
+			time.Sleep(10 * time.Second)
+			cancel()
+			if got := <-done; !slices.Equal(got.events, resumed) || applied.Load() != tt.want {
+				t.Errorf("missed %v: %d calls, told %q", tt.missed, applied.Load(), got.events)
+			}
+		})
+	}
+}

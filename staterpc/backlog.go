@@ -35,10 +35,9 @@ type history[S, U any] struct {
 // p's own, and every caller is told them (see [bus.Info.Reached]). Keep returns p,
 // and must be called before p is used.
 //
-// A pipe that yields the updates of Watch resumes as well.
-// Conversions may stand between the updates and the handler's own. A handler that
-// moves them to another goroutine, or mixes them with others, works as without a
-// backlog.
+// A pipe that yields the updates of Watch resumes as well. Conversions may stand
+// between the updates and the handler's own. A handler that moves them to another
+// goroutine, or mixes them with others, works as without a backlog.
 func (p *Publisher[S, U]) Keep(b Backlog[U]) *Publisher[S, U] {
 	if b.Updates > 0 {
 		p.history = history[S, U]{Backlog: b, epoch: rand.Text(), base: p.state}

@@ -98,6 +98,9 @@ func (p *Publisher[S, U]) join(w *Writer[U], source *bus.Source) (state S, befor
 	before, missed, ok := p.history.since(epoch, position, p.position)
 	if ok {
 		source.Begin(epoch, position)
+		if position == p.position { // most missed nothing: the state need not be made again
+			return p.state, nil, nil
+		}
 		return p.history.base, before, missed
 	}
 	if p.history.epoch != "" {
