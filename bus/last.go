@@ -4,6 +4,7 @@ package bus
 
 import (
 	"context"
+	"slices"
 	"sync"
 	"time"
 
@@ -42,7 +43,9 @@ func (s *Server) last(ctx context.Context) (last []*endpoint) {
 		v.names = append(v.names, wire.FullName(s.svc.Prefix, name))
 	}
 	for name, p := range s.byName {
-		v.only[name] = p
+		if slices.Contains(s.mux.told[p.Name], p.Version) { // else nobody would say that they serve it too
+			v.only[name] = p
+		}
 	}
 	s.mu.Lock()
 	s.survey = v

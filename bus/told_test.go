@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/durabus/durabus/bus"
 	"github.com/durabus/durabus/menu"
@@ -59,6 +60,29 @@ func TestAVersionLeftOutOfTheMenuIsFoundByItsNumberAlone(t *testing.T) {
 		}
 		if answer, err := nameRPC3.Client(c)(t.Context(), "a"); answer != "a" || err != nil {
 			t.Errorf("the version itself: %q, %v", answer, err)
+		}
+	})
+}
+
+// Others do not say that they serve it too, and so are not waited for.
+func TestAVersionLeftOutOfTheMenuDoesNotHoldUpADrain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFleet(t)
+		first := bus.Service{Menu: func(all []bus.MenuEntry) []bus.MenuEntry {
+			return slices.DeleteFunc(all, func(e bus.MenuEntry) bool { return e.Version == 3 })
+		}}
+		leaving := f.serve(first, echo(1), echo(3))
+		f.serve(first, echo(1), echo(3))
+		c := f.client(bus.ClientOptions{})
+		start := time.Now()
+		if err := leaving.Drain(t.Context()); err != nil {
+			t.Error(err)
+		}
+		if took := time.Since(start); took > 100*time.Millisecond {
+			t.Errorf("the drain took %v", took)
+		}
+		if _, err := nameRPC3.Client(c)(t.Context(), "a"); err != nil {
+			t.Error(err)
 		}
 	})
 }
