@@ -4,6 +4,7 @@ package bus
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"strconv"
 	"time"
@@ -98,7 +99,10 @@ func (b *mailbox) gather(ctx context.Context, ch <-chan answer, name string, one
 			}
 			t.Reset(wait)
 		case <-t.C:
-			return got, nil
+			if len(ch) == 0 { // else it was us who were late
+				return got, nil
+			}
+			t.Reset(silence)
 		case <-b.quit:
 			return got, b.unusable(errClosed, Description{Name: name})
 		case <-ctx.Done():
@@ -211,11 +215,15 @@ func (b *mailbox) known(name string) (_ knownMenu, wait <-chan struct{}, _ error
 	return knownMenu{}, m.asking, nil
 }
 
-// askAll asks all who serve name, once for all who want to know.
+// askAll asks all who serve name, once for all who want to know. What came within
+// its own limit is the answer: those who wait have limits of theirs.
 func (b *mailbox) askAll(name string, m *knownMenu) {
 	ctx, cancel := context.WithTimeout(context.Background(), 2*firstWait)
 	defer cancel()
 	answers, err := b.ask(ctx, wire.MenuAllSubject(name), name, false)
+	if errors.Is(err, Expired) {
+		err = nil
+	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	m.of, m.err, m.at = map[string][]int{}, err, b.now()

@@ -268,3 +268,29 @@ func TestNobodyIsToldOfAVersionBeforeItIsAnnounced(t *testing.T) {
 		}
 	})
 }
+
+// A machine that is busy answers late. That is no reason to fail calls which have
+// no deadline.
+func TestAnAnswerAboutTheMenuMayComeLate(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFleet(t)
+		f.serve(bus.Service{}, echo(1))
+		late := make(chan transport.Msg, 1)
+		f.net.Tap(func(_ *transport.SimConn, m transport.Msg) []transport.Msg {
+			if !strings.HasPrefix(m.Subject, "_INBOX.") {
+				return []transport.Msg{m}
+			}
+			late <- m
+			return nil
+		})
+		go func() {
+			m := <-late
+			time.Sleep(900 * time.Millisecond)
+			f.net.Tap(nil)
+			if err := f.net.Dial().PublishMsg(m); err != nil {
+				t.Error(err)
+			}
+		}()
+		expectServed(t, f.client(bus.ClientOptions{}), 1)
+	})
+}
