@@ -125,7 +125,7 @@ func thousandCalls(t *testing.T, srv *broker.Server) {
 	}
 	calls()
 	subscriptions := srv.Subscriptions()
-	const rounds = 5 // of which the least counts: what is in the air comes and goes
+	const rounds = 3 // of which the least counts: what is in the air comes and goes
 	least := func() (objects uint64, goroutines int) {
 		objects, goroutines = calls()
 		for range rounds - 1 {

@@ -118,8 +118,11 @@ func errorTooLarge(t *testing.T, d dial) {
 	_, err := rpc.Client(c)(within(t), 0)
 	failed(t, err, bus.Failed, "bulky", "1048587 bytes", "at most")
 	events := tr.at(true)
-	if _, ok := errors.AsType[*bulky](events[len(events)-1].Err); !ok {
-		t.Errorf("the responder was told %v, want the error itself", events[len(events)-1].Err)
+	if len(events) != 2 {
+		t.Fatalf("the responder was told %v", events)
+	}
+	if _, ok := errors.AsType[*bulky](events[1].Err); !ok {
+		t.Errorf("the responder was told %v, want the error itself", events[1].Err)
 	}
 	works(t, c)
 }
