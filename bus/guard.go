@@ -14,8 +14,9 @@ import (
 // recovered turns a panic of a handler into an error that names the call, and
 // leaves the trace in this process's log. P is what recover returned, which only
 // the deferred function itself may ask.
-func recovered(p any, d Description, id string, err *error) {
+func recovered(p any, d Description, by callee, err *error) {
 	if p != nil {
+		id := by.callID()
 		slog.Error("durabus: a handler panicked", "rpc", d.String(), "call", id, "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
 		*err = &Error{Code: Panicked, RPC: d, MayHaveRun: true, Message: "the trace is in the responder's log under call " + id}
 	}
@@ -23,14 +24,14 @@ func recovered(p any, d Description, id string, err *error) {
 
 // updates guards a handler's iterator: its errors are named, and its panics are
 // its stream's end. A panic of the loop that reads it passes through.
-func (m *mux) updates(d Description, id string, seq iter.Seq2[Element, error]) iter.Seq2[Element, error] {
+func (m *mux) updates(d Description, by callee, seq iter.Seq2[Element, error]) iter.Seq2[Element, error] {
 	return func(yield func(Element, error) bool) {
 		inside := true // the handler's code is running, not the reader's
 		var err error
 		func() {
 			defer func() {
 				if inside {
-					recovered(recover(), d, id, &err)
+					recovered(recover(), d, by, &err)
 				}
 			}()
 			for e, uerr := range seq {
@@ -52,7 +53,7 @@ func (m *mux) updates(d Description, id string, seq iter.Seq2[Element, error]) i
 			}
 		}()
 		if err != nil && yield != nil {
-			yield(Element{}, m.said(err, d, id))
+			yield(Element{}, m.said(err, d, by.callID()))
 		}
 	}
 }

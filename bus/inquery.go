@@ -14,7 +14,7 @@ import (
 // queryWindow is how much of a long query may be on its way.
 const queryWindow = 1 << 20
 
-// An inQuery puts a query in pieces together. Its call has not started, so
+// An inQuery puts a query in pieces together; nil is that of a call that has none. Its call has not started, so
 // whatever goes wrong with it leaves a retry safe.
 type inQuery struct {
 	mu     sync.Mutex // guards the fields below
@@ -27,7 +27,7 @@ type inQuery struct {
 
 // awaitQuery accepts a call whose query of total bytes is to come.
 func (j *job) awaitQuery(total uint64) {
-	s, q := j.srv, &j.query
+	s, q := j.srv, new(inQuery)
 	if !s.queries.take(total) {
 		s.unenter(j)
 		j.reject(&Error{Code: Busy, RPC: j.point.Description, Message: fmt.Sprintf("no room for a query of %d bytes: others are being received", total)})
@@ -39,6 +39,7 @@ func (j *job) awaitQuery(total uint64) {
 	q.value.Begin(total, nil)
 	credit := q.recv.Window.Granted()
 	q.mu.Unlock()
+	j.query = q
 	j.accepted.Store(true)
 	frame := j.accept(credit)
 	j.sess.sent(j.sess.publishFirst(j.reply, frame.Append(nil)))
@@ -46,6 +47,10 @@ func (j *job) awaitQuery(total uint64) {
 
 // piece takes the next piece, and starts the call with the last.
 func (q *inQuery) piece(j *job, f *wire.Chunk) {
+	if q == nil { // the query came with the request
+		j.srv.drops.add(dropLate, "client", j.sess.client, "call", j.id)
+		return
+	}
 	q.mu.Lock()
 	if !q.open {
 		q.mu.Unlock()
@@ -68,7 +73,7 @@ func (q *inQuery) piece(j *job, f *wire.Chunk) {
 	q.mu.Unlock()
 	if whole {
 		j.call.Query = query
-		j.srv.run(j)
+		j.srv.run(j.sess, j.srv.now(), j)
 		return
 	}
 	if credit > 0 {
@@ -78,6 +83,9 @@ func (q *inQuery) piece(j *job, f *wire.Chunk) {
 
 // fail ends a call whose query will not be whole.
 func (q *inQuery) fail(j *job, err error) {
+	if q == nil {
+		return
+	}
 	q.mu.Lock()
 	open := q.open
 	q.open, q.value = false, flow.Value{}
@@ -96,6 +104,9 @@ func (q *inQuery) fail(j *job, err error) {
 
 // ticked ends a query that does not come.
 func (q *inQuery) ticked(j *job, now time.Duration) {
+	if q == nil {
+		return
+	}
 	q.mu.Lock()
 	late := q.open && now > q.expect
 	q.mu.Unlock()

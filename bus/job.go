@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -24,18 +25,19 @@ type job struct {
 	sess    *session // nil for plain requests
 	point   *endpoint
 	id      uint64
-	reply   string // of the request
+	reply   string // of the message with the request
 	plain   bool   // the caller knows nothing of packets
 	direct  bool   // it was sent to this instance
-	entered bool   // it counts as running
 	call    Call
-	allow   int // bytes of first value that may go without credit
+	allow   int    // bytes of first value that may go without credit
+	credit  uint64 // of the stream, with the request
 	started time.Duration
-	ctx     context.Context // of the handler
-	cancel  context.CancelCauseFunc
-	timer   *time.Timer // of acceptAfter
-	out     outStream
-	source  Source // of a stream's updates
+	ctx     jobContext // of the handler
+	making  sync.Once  // of the next two
+	out     *outStream // of all but short answers; made before others find the job
+	source  *Source    // of a stream's updates
+	query   *inQuery   // in pieces; nil if it came with the request
+	queued  *job       // the next in the workers' queue
 
 	accepted atomic.Bool // the caller knows that we have it
 	silent   atomic.Bool // nobody is there to hear more
@@ -43,27 +45,41 @@ type job struct {
 	epoch    string // of the source where the stream begins
 	position uint64
 
-	query inQuery // in pieces
 	// The session's:
-	told    uint64 // what the last heartbeat said was published
-	dropped bool   // it is over
+	told       uint64 // what the last heartbeat said was published
+	dropped    bool   // it is over
+	returned   bool   // its handler has
+	due        time.Duration
+	prev, next *job // of those that are neither answered nor accepted
 }
 
-func (s *Server) newJob(p *endpoint, o *wire.Open, m transport.Msg) *job {
-	j := &job{srv: s, point: p, id: o.Call, reply: m.Reply, direct: strings.HasPrefix(m.Subject, wire.Root+"."), allow: int(min(o.Allow, firstAllow)), started: s.now()}
-	j.call = Call{Description: p.Description, Query: o.Query, ContentType: o.ContentType, Metadata: o.Metadata}
-	j.out.init(j, o.Credit)
-	j.source.epoch, j.source.after, j.source.soon = o.Epoch, o.Position, j.out.soon
+func (s *Server) newJob(p *endpoint, o *wire.Open, m *transport.Msg, now time.Duration) *job {
+	j := &job{
+		srv: s, point: p, id: o.Call, reply: m.Reply, direct: strings.HasPrefix(m.Subject, wire.Root+"."),
+		call:  Call{Description: p.Description, Query: o.Query, ContentType: o.ContentType, Metadata: o.Metadata},
+		allow: int(min(o.Allow, firstAllow)), credit: o.Credit, started: now,
+	}
+	j.ctx.job = j
 	if o.TimeoutUS > 0 {
-		ctx, stop := context.WithTimeout(s.ctx, time.Duration(o.TimeoutUS)*time.Microsecond)
-		j.ctx, j.cancel = context.WithCancelCause(ctx)
-		inner := j.cancel
-		j.cancel = func(err error) { inner(err); stop() }
-	} else {
-		j.ctx, j.cancel = context.WithCancelCause(s.ctx)
+		j.ctx.deadline = time.Now().Add(time.Duration(o.TimeoutUS) * time.Microsecond)
+	}
+	if p.Kind.Streams() {
+		j.makeOut()
+		j.source.epoch, j.source.after = o.Epoch, o.Position
 	}
 	return j
 }
+
+// makeOut makes what more than a short answer needs.
+func (j *job) makeOut() {
+	j.making.Do(func() {
+		j.out, j.source = new(outStream), new(Source)
+		j.out.init(j, j.credit)
+		j.source.soon = j.out.soon
+	})
+}
+
+func (j *job) incoming() *Incoming { return j.ctx.incoming() }
 
 func (j *job) callID() string {
 	if j.sess == nil {
@@ -74,7 +90,7 @@ func (j *job) callID() string {
 
 // reject answers a call that was not admitted.
 func (j *job) reject(err error) {
-	j.cancel(nil)
+	j.ctx.end(nil)
 	e := j.srv.mux.said(err, j.point.Description, "").(*Error)
 	j.point.counters.Verdict(string(e.Code), e.Message, j.srv.now()-j.started)
 	switch {
@@ -86,27 +102,28 @@ func (j *job) reject(err error) {
 	}
 }
 
-// run carries the call out and answers it.
-func (j *job) run() {
+// run carries the call out and answers it. It returns when the handler was done.
+func (j *job) run() time.Duration {
 	defer j.over()
-	if !j.plain && j.point.Kind != OneWay && !j.accepted.Load() {
-		j.timer = time.AfterFunc(acceptAfter, j.acceptLate)
-	}
-	ctx := j.ctx
+	ctx := context.Context(&j.ctx)
 	if j.point.Kind.Streams() {
-		ctx = withSource(ctx, &j.source)
+		ctx = withSource(ctx, j.source)
 	}
-	r, err := j.srv.mux.call(ctx, j.call, j.callID(), "")
-	if j.timer != nil {
-		j.timer.Stop()
-	}
+	r, err := j.srv.mux.call(ctx, j.call, j)
 	if e, ok := err.(*Error); ok {
 		j.blame(e)
 	}
 	if err == nil && j.point.Kind.Streams() {
 		err = j.locate()
 	}
-	j.verdict(err)
+	now := j.verdict(err)
+	if err == nil && j.point.Kind == Unary && !j.plain && !j.long(r) && !j.silent.Load() {
+		j.sess.answer(j, r, now)
+		return now
+	}
+	if j.sess != nil {
+		j.sess.returns(j)
+	}
 	switch {
 	case j.point.Kind == OneWay:
 		if err != nil {
@@ -118,9 +135,10 @@ func (j *job) run() {
 		j.answerError(err)
 	case j.point.Kind.Streams():
 		j.stream(r)
-	default:
-		j.answer(r)
+	case !j.silent.Load():
+		j.answerLong(r)
 	}
+	return now
 }
 
 // locate learns where the stream stands in its source. A caller that wants to
@@ -141,26 +159,30 @@ func (j *job) locate() error {
 // which says more. A handler that returns the reason itself may have run too:
 // the word is not its own.
 func (j *job) blame(e *Error) {
-	cause, ok := context.Cause(j.ctx).(Code)
+	cause, ok := context.Cause(&j.ctx).(Code)
 	if ok && (e.Code == Canceled || e.Code == cause) {
 		e.Code, e.MayHaveRun = cause, true
 	}
 }
 
-// verdict counts the call: its processing ends here.
-func (j *job) verdict(err error) {
-	j.srv.answered(j)
+// verdict counts the call: its processing ends here. It returns the time.
+func (j *job) verdict(err error) time.Duration {
+	j.srv.running.Add(-1)
 	code, message := "", ""
 	if e, ok := err.(*Error); ok {
 		code, message = string(e.Code), e.Message
 	}
-	j.point.counters.Verdict(code, message, j.srv.now()-j.started)
+	now := j.srv.now()
+	j.point.counters.Verdict(code, message, now-j.started)
+	return now
 }
 
 // over releases what the job held.
 func (j *job) over() {
-	j.cancel(nil)
-	j.srv.queries.put(j.query.total)
+	j.ctx.end(nil)
+	if j.query != nil {
+		j.srv.queries.put(j.query.total)
+	}
 	if j.sess != nil {
 		j.sess.drop(j)
 	}
@@ -172,7 +194,7 @@ func (j *job) abandon(code Code) {
 	if code == Gone {
 		j.silent.Store(true)
 	}
-	j.cancel(code)
+	j.ctx.end(code)
 	j.out.wakeUp()
 	j.query.fail(j, &Error{Code: code, RPC: j.point.Description})
 }
@@ -180,7 +202,7 @@ func (j *job) abandon(code Code) {
 // leave ends a stream because the responder is leaving.
 func (j *job) leave() {
 	if j.point.Kind.Streams() {
-		j.cancel(Draining)
+		j.ctx.end(Draining)
 		j.out.wakeUp()
 	}
 }
@@ -188,6 +210,7 @@ func (j *job) leave() {
 // accept returns the frame that says we have the call, and joins it to the
 // session, whose heartbeats it is in from now on.
 func (j *job) accept(queryCredit uint64) wire.Accept {
+	j.makeOut()
 	j.sess.add(j)
 	if j.srv.moving.Load() {
 		j.leave()
@@ -207,27 +230,21 @@ func (j *job) acceptLate() {
 	j.sess.publishFirst(j.reply, frame.Append(nil))
 }
 
-// answer sends the answer of a unary call: with others, if they are ready at the
-// same time.
-func (j *job) answer(r Reply) {
-	if j.silent.Load() {
-		return
+// long reports whether r has more of a first value than may go in one message,
+// without credit.
+func (j *job) long(r Reply) bool {
+	return len(r.First) > min(j.allow, payloadRoom(j.srv.conn.MaxPayload())-metadataRoom(r.Metadata))
+}
+
+// answerLong sends an answer in pieces.
+func (j *job) answerLong(r Reply) {
+	j.makeOut()
+	err := j.out.begin(r)
+	if err != nil {
+		err = j.srv.mux.said(err, j.point.Description, j.callID())
 	}
-	if j.out.long(r) {
-		err := j.out.begin(r)
-		if err != nil {
-			err = j.srv.mux.said(err, j.point.Description, j.callID())
-		}
-		j.out.end(err)
-		j.out.left()
-		return
-	}
-	frames := make([]byte, 0, len(r.First)+metadataRoom(r.Metadata)+128)
-	if !j.accepted.Swap(true) {
-		frames = wire.Accept{Call: j.id, Protocol: protocolVersion, Minor: protocolMinor, Features: features, Instance: j.srv.instance}.Append(frames)
-	}
-	frames = wire.First{Call: j.id, Seq: 1, Metadata: r.Metadata, Data: r.First}.Append(frames)
-	j.sess.send(j.reply, frames)
+	j.out.end(err)
+	j.out.left()
 }
 
 func (j *job) answerError(err error) {
@@ -278,15 +295,15 @@ func (j *job) updates(r Reply) error {
 	if age := j.srv.svc.MaxStreamAge; age > 0 {
 		defer time.AfterFunc(age-rand.N(age/4+1), j.leave).Stop()
 	}
-	for e, err := range untilDone(j.ctx, j.point.Description, r.Updates) {
+	for e, err := range untilDone(&j.ctx, j.point.Description, r.Updates) {
 		switch {
 		case err == nil:
 			j.source.took()
-			err = j.out.push(j.ctx, e)
+			err = j.out.push(&j.ctx, e)
 			j.source.done()
 		case IsElement(err):
 			j.source.took()
-			err = j.out.fault(j.ctx, err)
+			err = j.out.fault(&j.ctx, err)
 			j.source.done()
 		case !EndsStream(err):
 			err = nil // a Break of a stream that is passed on: nothing is missing

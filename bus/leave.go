@@ -127,6 +127,7 @@ func (s *Server) Close() error {
 	s.calls.Wait()
 	close(s.quit) // the outbox publishes what it has, then returns
 	s.loops.Wait()
+	s.workers.end()
 	for _, sub := range subs {
 		if !sub.request {
 			errs = append(errs, ended(sub.Unsubscribe()))

@@ -42,7 +42,9 @@ func (l local) Call(ctx context.Context, c Call) (Reply, error) {
 	}
 	id := fmt.Sprintf("local-%d", localCalls.Add(1))
 	// The streams that a handler opens here are not its own.
-	r, err := l.mux.call(withSource(ctx, nil), c, id, "")
+	in := &Incoming{RPC: c.Description, CallID: id, Metadata: c.Metadata, Reply: Metadata{}}
+	r, err := l.mux.call(WithIncoming(withSource(ctx, nil), in), c, localCall{in})
+	r.CallID = id
 	if _, served := l.handlers[c.Description]; served && c.Kind == OneWay {
 		if err != nil {
 			slog.Warn("durabus: a message was not taken", "rpc", c.String(), "call", id, "error", err)
@@ -54,6 +56,12 @@ func (l local) Call(ctx context.Context, c Call) (Reply, error) {
 	}
 	return r, err
 }
+
+// A localCall is a call to a local.
+type localCall struct{ in *Incoming }
+
+func (c localCall) callID() string      { return c.in.CallID }
+func (c localCall) incoming() *Incoming { return c.in }
 
 func (l local) Served(_ context.Context, name string) ([]int, error) { return l.served[name], nil }
 
@@ -122,30 +130,40 @@ func (m *mux) find(d Description) (Handler, error) {
 	return h, &Error{Code: NoResponder, RPC: d, Message: "nobody serves this name"}
 }
 
-// call runs the handler of c and names itself in what comes back.
-func (m *mux) call(ctx context.Context, c Call, id, identity string) (Reply, error) {
-	in := &Incoming{RPC: c.Description, CallID: id, Metadata: c.Metadata, Identity: identity, Reply: Metadata{}}
+// A callee is the responder's record of one call.
+type callee interface {
+	callID() string      // in the logs of both sides
+	incoming() *Incoming // what the handler has asked for; nil if it has not
+}
+
+// call runs the handler of c, whose record is by, and names itself in what comes
+// back.
+func (m *mux) call(ctx context.Context, c Call, by callee) (Reply, error) {
 	c.received = true
-	r, err := m.run(WithIncoming(ctx, in), c)
-	in.pass(r.Metadata)
-	r.Info = Info{RPC: c.Description, Instance: m.instance, CallID: id, Metadata: in.Reply}
+	r, err := m.run(ctx, c, by)
+	md := r.Metadata
+	if in := by.incoming(); in != nil {
+		in.pass(md)
+		md = in.Reply
+	}
+	r.Info = Info{RPC: c.Description, Instance: m.instance, Metadata: md}
 	if err == nil {
-		err = checkMetadata(c.Description, in.Reply, true)
+		err = checkMetadata(c.Description, md, true)
 	}
 	if err == nil {
 		err = checkSize(c.Description, "an answer", len(r.First), true)
 	}
 	if err != nil {
-		return Reply{Info: r.Info}, m.said(err, c.Description, id)
+		return Reply{Info: r.Info}, m.said(err, c.Description, by.callID())
 	}
 	if r.Updates != nil {
-		r.Updates = m.updates(c.Description, id, r.Updates)
+		r.Updates = m.updates(c.Description, by, r.Updates)
 	}
 	return r, nil
 }
 
-func (m *mux) run(ctx context.Context, c Call) (r Reply, err error) {
-	defer func() { recovered(recover(), c.Description, IncomingCall(ctx).CallID, &err) }()
+func (m *mux) run(ctx context.Context, c Call, by callee) (r Reply, err error) {
+	defer func() { recovered(recover(), c.Description, by, &err) }()
 	h, err := m.find(c.Description)
 	if err != nil {
 		return Reply{}, err

@@ -3,6 +3,7 @@
 package bus
 
 import (
+	"runtime"
 	"sync"
 	"sync/atomic"
 )
@@ -56,6 +57,7 @@ func (o *outbox) run(quit <-chan struct{}) {
 		}
 		select {
 		case <-o.wake:
+			runtime.Gosched() // who is ready to add something does so first
 		case <-quit:
 			ended = true
 		}

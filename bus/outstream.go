@@ -66,14 +66,6 @@ func (s *outStream) measure() {
 	s.mu.Unlock()
 }
 
-// long reports whether r has more of a first value than may go in one message,
-// without credit.
-func (s *outStream) long(r Reply) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return len(r.First) > min(s.job.allow, s.room-metadataRoom(r.Metadata))
-}
-
 func (s *outStream) waiting() *atomic.Bool { return &s.queued }
 
 func (s *outStream) wakeUp() { signal(s.wake) }
@@ -100,7 +92,7 @@ func (s *outStream) begin(r Reply) error {
 	if !j.source.WantsState() {
 		first.Resumed, r.First = true, nil
 	}
-	long := s.long(r)
+	long := j.long(r)
 	if long {
 		first.Total = uint64(len(r.First))
 	} else {
@@ -118,7 +110,7 @@ func (s *outStream) begin(r Reply) error {
 	// leave it a stack of twice the size.
 	s.soon()
 	if long {
-		return s.pieces(j.ctx, r.First, 0, 0)
+		return s.pieces(&j.ctx, r.First, 0, 0)
 	}
 	return nil
 }
@@ -404,6 +396,6 @@ func (s *outStream) unpublished(m outMsg, err error) {
 		return
 	}
 	s.job.srv.drops.add(dropSend, "rpc", s.job.point.Description, "call", s.job.callID(), "error", err)
-	s.job.cancel(Lost)
+	s.job.ctx.end(Lost)
 	s.wakeUp()
 }

@@ -107,6 +107,7 @@ func TestTheDocumentHasTheLimitsOfTheCode(t *testing.T) {
 	add("clients", maxSessions)
 	add("list", shortList)
 	add("full", fullEvery)
+	add("requests", maxRequests)
 	add("beat calls", beatCalls)
 	compare(t, "## Limits", want)
 }

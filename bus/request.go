@@ -3,7 +3,6 @@
 package bus
 
 import (
-	"context"
 	"fmt"
 	"time"
 
@@ -16,12 +15,13 @@ import (
 // contentType is the header that tells a plain request from a packet.
 const contentTypeHeader = "Content-Type"
 
-// instanceRequest takes a request to this instance alone.
-func (s *Server) instanceRequest(m transport.Msg) {
+// instanceRequest takes a message with requests to this instance alone.
+func (in *intake) instanceRequest(m transport.Msg) {
+	s := in.srv
 	_, name, version, _ := wire.ParseInstanceSubject(m.Subject)
 	d := Description{Name: name, Version: version}
 	if p := s.pointOf(name, version, m); p != nil {
-		s.request(p, m)
+		in.request(p, m)
 		return
 	}
 	code := NoResponder
@@ -33,60 +33,9 @@ func (s *Server) instanceRequest(m transport.Msg) {
 	s.refuse(m.Reply, 0, &Error{Code: code, RPC: d, Message: "not served by this instance"})
 }
 
-// request takes a request for p. It runs on the subscription's goroutine and
-// does no more than decide whether there is a handler to start.
-func (s *Server) request(p *endpoint, m transport.Msg) {
-	p.calls.Add(1)
-	if h := m.Header[contentTypeHeader]; len(h) > 0 {
-		s.plainRequest(p, m, h[0])
-		return
-	}
-	o, err := parseOpen(m.Data)
-	if err != nil {
-		s.drops.add(dropMalformed, "subject", m.Subject, "error", err)
-		s.refuse(m.Reply, 0, &Error{Code: Undecodable, RPC: p.Description, Message: "not a request: " + err.Error() +
-			"; to send JSON, set the header " + contentTypeHeader + ": " + ContentTypeJSON})
-		return
-	}
-	j := s.newJob(p, o, m)
-	if err := s.admit(j, o); err != nil {
-		j.reject(err)
-		return
-	}
-	if o.Total > 0 {
-		j.awaitQuery(o.Total)
-		return
-	}
-	s.run(j)
-}
-
-// parseOpen returns the request in a packet, which holds nothing else.
-func parseOpen(data []byte) (*wire.Open, error) {
-	if _, err := wire.Number(data); err != nil {
-		return nil, err
-	}
-	kind, body, rest, err := wire.Next(data)
-	if err != nil {
-		return nil, err
-	}
-	if kind != wire.KindOpen {
-		return nil, fmt.Errorf("it begins with a frame of kind %v", kind)
-	}
-	o := new(wire.Open)
-	if err := o.Parse(body); err != nil {
-		return nil, err
-	}
-	if kind, _, _, err = wire.Next(rest); err != nil || kind != 0 {
-		return nil, fmt.Errorf("more follows the request")
-	}
-	if o.Client == "" || o.Call == 0 {
-		return nil, fmt.Errorf("it names no client or no call")
-	}
-	return o, nil
-}
-
-// admit decides whether j may run. What it refuses has not run.
-func (s *Server) admit(j *job, o *wire.Open) error {
+// admit decides whether j, whose message has that number, may run. What it
+// refuses has not run.
+func (s *Server) admit(j *job, o *wire.Open, number uint64) error {
 	bad := func(code Code, format string, args ...any) error {
 		return &Error{Code: code, RPC: j.point.Description, Message: fmt.Sprintf(format, args...)}
 	}
@@ -104,12 +53,13 @@ func (s *Server) admit(j *job, o *wire.Open) error {
 	if err := checkMetadata(j.point.Description, o.Metadata, false); err != nil {
 		return err
 	}
-	sess, err := s.sessionOf(o)
-	if err != nil {
-		return err
+	if j.sess == nil {
+		var err error
+		if j.sess, err = s.sessionOf(o); err != nil {
+			return err
+		}
 	}
-	j.sess = sess
-	switch v, age := sess.received(o, j, s.now()); {
+	switch v, age := j.sess.received(o, j, number); {
 	case v == tooOld:
 		return bad(Expired, "too many later calls have come before it to tell it from a repeated one")
 	case v == repeated:
@@ -131,32 +81,24 @@ func (s *Server) enter(j *job) error {
 		return &Error{Code: Draining, RPC: j.point.Description, Message: "the responder is leaving"}
 	case j.point.shut.Load():
 		return &Error{Code: NoResponder, RPC: j.point.Description, Message: "the last responder of this version is leaving"}
-	case s.running >= s.svc.Limit:
-		return &Error{Code: Busy, RPC: j.point.Description, Message: fmt.Sprintf("%d calls are in progress here, which is the limit", s.running)}
+	case s.running.Load() >= int64(s.svc.Limit):
+		return &Error{Code: Busy, RPC: j.point.Description, Message: fmt.Sprintf("%d calls are in progress here, which is the limit", s.svc.Limit)}
 	case j.point.Kind.Streams() && s.open >= s.svc.Streams:
 		return &Error{Code: Busy, RPC: j.point.Description, Message: fmt.Sprintf("%d streams are open here, which is the limit", s.open)}
 	case j.point.Kind.Streams() && s.leaving:
 		return &Error{Code: Draining, RPC: j.point.Description, Message: "the responder is leaving"}
 	}
-	s.running++
+	s.running.Add(1)
 	if j.point.Kind.Streams() {
 		s.open++
 	}
-	j.entered = true
 	s.calls.Add(1)
 	return nil
 }
 
-// answered notes that j's handler has given its verdict.
-func (s *Server) answered(j *job) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.running--
-}
-
 // unenter undoes enter for a call that never starts.
 func (s *Server) unenter(j *job) {
-	s.answered(j)
+	s.running.Add(-1)
 	s.left(j)
 }
 
@@ -170,33 +112,17 @@ func (s *Server) left(j *job) {
 	s.calls.Done()
 }
 
-// run starts j's handler on a goroutine that waits for one, or on a new one.
-func (s *Server) run(j *job) {
-	select {
-	case s.jobs <- j:
-	default:
-		s.loops.Go(func() { s.work(j) })
+// run starts the handlers of jobs, which are of one session or, plain, of none.
+func (s *Server) run(sess *session, now time.Duration, jobs ...*job) {
+	if sess != nil {
+		sess.start(now, jobs...)
+	}
+	if s.workers.run(jobs...) {
+		s.mu.Lock()
+		s.startTick()
+		s.mu.Unlock()
 	}
 }
-
-// work carries out jobs until none has come for a while or the server closes.
-func (s *Server) work(j *job) {
-	idle := time.NewTimer(idleWorker)
-	defer idle.Stop()
-	for {
-		j.run()
-		idle.Reset(idleWorker)
-		select {
-		case j = <-s.jobs:
-		case <-idle.C:
-			return
-		case <-s.quit:
-			return
-		}
-	}
-}
-
-const idleWorker = time.Second
 
 // refuse answers a request that no job stands for.
 func (s *Server) refuse(reply string, call uint64, err error) {
@@ -278,7 +204,7 @@ func (s *Server) asked(name string, m transport.Msg) {
 func (s *Server) plainRequest(p *endpoint, m transport.Msg, contentType string) {
 	j := &job{srv: s, point: p, reply: m.Reply, plain: true, started: s.now()}
 	j.call = Call{Description: p.Description, Query: m.Data, ContentType: contentType}
-	j.ctx, j.cancel = context.WithCancelCause(s.ctx)
+	j.ctx.job = j
 	var err error
 	switch {
 	case p.Kind.Streams():
@@ -292,5 +218,5 @@ func (s *Server) plainRequest(p *endpoint, m transport.Msg, contentType string) 
 		j.reject(err)
 		return
 	}
-	s.run(j)
+	s.run(nil, j.started, j)
 }

@@ -80,19 +80,20 @@ type Server struct {
 	ctx    context.Context // of every handler
 	cancel context.CancelCauseFunc
 	quit   chan struct{}
-	done   chan struct{} // closed at the end of Close
-	jobs   chan *job
+	done   chan struct{}  // closed at the end of Close
 	calls  sync.WaitGroup // handlers
 	mute   atomic.Bool    // nothing is announced: that is not permitted, or nobody knows us
 	moving atomic.Bool    // the streams have been told to go elsewhere
 	loops  sync.WaitGroup // the outbox and the tick
+
+	workers workers
+	running atomic.Int64 // handlers that have not answered
 
 	mu         sync.Mutex // guards the fields below
 	subs       []subscription
 	stop       func()
 	sessions   map[string]*session // by client
 	tokens     map[string]*session
-	running    int     // handlers that have not answered
 	open       int     // streams
 	survey     *survey // of a drain
 	introduced bool    // it was announced
@@ -107,7 +108,7 @@ type Server struct {
 type endpoint struct {
 	Description
 	counters *micro.Counters
-	calls    atomic.Uint64 // requests that came
+	calls    atomic.Uint64 // messages with requests that came
 	shut     atomic.Bool   // they are refused: the last responder is leaving
 }
 
@@ -135,7 +136,7 @@ func serve(conn transport.Conn, svc Service, handlers ...Handler) (*Server, erro
 	}
 	s := &Server{
 		conn: conn, svc: svc, instance: newID(), out: newOutbox(), start: time.Now(), queries: newBudget(valueBudget),
-		quit: make(chan struct{}), done: make(chan struct{}), jobs: make(chan *job), sessions: map[string]*session{}, tokens: map[string]*session{},
+		quit: make(chan struct{}), done: make(chan struct{}), sessions: map[string]*session{}, tokens: map[string]*session{},
 		byName: map[string]*endpoint{},
 	}
 	s.drops.who = "server " + s.instance
@@ -229,9 +230,10 @@ func (s *Server) subscribe() error {
 	for _, subject := range s.micro.Subjects() {
 		add(subject, "", false, nil, s.discovery)
 	}
-	add(wire.InstanceSubjects(s.instance), "", true, nil, s.instanceRequest)
+	add(wire.InstanceSubjects(s.instance), "", true, nil, (&intake{srv: s}).instanceRequest)
 	for _, p := range s.points {
-		add(s.requestSubject(p.Description), queueGroup, true, p, func(m transport.Msg) { s.request(p, m) })
+		in := &intake{srv: s}
+		add(s.requestSubject(p.Description), queueGroup, true, p, func(m transport.Msg) { in.request(p, m) })
 	}
 	for name := range s.mux.told {
 		full := wire.FullName(s.svc.Prefix, name)
@@ -240,7 +242,7 @@ func (s *Server) subscribe() error {
 		add(wire.MenuAllSubject(full), "", true, nil, answer)
 	}
 	if s.unknown != nil {
-		add(s.unknownSubject(), queueGroup, true, nil, s.unknownRequest)
+		add(s.unknownSubject(), queueGroup, true, nil, (&intake{srv: s}).unknownRequest)
 	}
 	if err != nil {
 		return &Error{Code: Disconnected, Err: err, Message: "subscribing: " + err.Error()}
@@ -362,9 +364,10 @@ func (s *Server) ticked() bool {
 			s.remove(sess)
 		}
 	}
+	workers := s.workers.trim(now)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.ticking = len(s.sessions) > 0
+	s.ticking = len(s.sessions) > 0 || workers
 	return s.ticking
 }
 

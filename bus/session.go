@@ -24,6 +24,8 @@ type session struct {
 	queued atomic.Bool
 	heard  atomic.Bool
 
+	sendMu sync.Mutex // held while publishing what has gathered, in order
+
 	mu      sync.Mutex // guards the fields below
 	ret     string     // the client's newest address
 	retN    uint64     // the number it came with
@@ -39,7 +41,13 @@ type session struct {
 	beats   int
 	gone    bool
 
+	running  int         // handlers that have not returned
+	waits    jobList     // jobs that are neither answered nor accepted
+	accepter *time.Timer // of the first of them; it may fire for nothing
+	timing   bool        // accepter will fire
+
 	frames  []byte // answers
+	spare   []byte // what they were written to before
 	reply   string // where they go: the address of the newest of their requests
 	resets  []uint64
 	beatDue bool
@@ -83,12 +91,12 @@ const (
 
 // received notes a request: whether it is the first of its call, and how long it
 // was on its way.
-func (s *session) received(o *wire.Open, j *job, now time.Duration) (v requestVerdict, age time.Duration) {
+func (s *session) received(o *wire.Open, j *job, number uint64) (v requestVerdict, age time.Duration) {
 	s.heard.Store(true)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.idle = now
-	s.address(j.reply, o.Call)
+	s.idle = j.started
+	s.address(j.reply, number)
 	s.credit.Grant(max(o.PeerCredit, s.credit.Limit()))
 	by := seenBy{j.point.counters, j.direct}
 	if s.seen[by] == nil {
@@ -104,7 +112,7 @@ func (s *session) received(o *wire.Open, j *job, now time.Duration) (v requestVe
 		s.transit.Forget()
 		return firstOfCall, 0
 	}
-	return firstOfCall, s.transit.Age(time.Duration(o.SentUS)*time.Microsecond, now)
+	return firstOfCall, s.transit.Age(time.Duration(o.SentUS)*time.Microsecond, j.started)
 }
 
 // address takes the client's newest. s.mu is held.
@@ -130,13 +138,22 @@ func (s *session) add(j *job) {
 	}
 }
 
+// drop forgets a job that is over.
 func (s *session) drop(j *job) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if !j.dropped {
+		s.over(j, s.srv.now())
+	}
+}
+
+// over is drop with s.mu held.
+func (s *session) over(j *job, now time.Duration) {
+	s.returned(j)
 	j.dropped = true
 	if s.jobs[j.id] == j {
 		delete(s.jobs, j.id)
-		s.idle = s.srv.now()
+		s.idle = now
 	}
 }
 
@@ -202,26 +219,6 @@ func (s *session) grant(total uint64) {
 	}
 }
 
-// send has an answer sent, with others that are ready at the same time. They go
-// to the address of the newest of their requests, so that each address is used
-// once. The session keeps frames.
-func (s *session) send(reply string, frames []byte) {
-	s.mu.Lock()
-	if len(s.frames)+len(frames) > batchSize {
-		s.mu.Unlock()
-		s.flush()
-		s.mu.Lock()
-	}
-	if s.frames == nil {
-		s.frames = frames
-	} else {
-		s.frames = append(s.frames, frames...)
-	}
-	s.reply = reply
-	s.mu.Unlock()
-	s.srv.out.add(s)
-}
-
 // publish sends a packet to the client's newest address.
 func (s *session) publish(packet []byte) error {
 	s.mu.Lock()
@@ -256,6 +253,9 @@ func (s *session) ticked(now time.Duration) flow.Pulse {
 	}
 	if len(s.jobs) > 0 {
 		s.idle = now
+	}
+	if s.running == 0 {
+		s.spare = nil
 	}
 	switch idle := now - s.idle; {
 	case idle >= forgetClient:
@@ -304,9 +304,13 @@ func (s *session) waiting() *atomic.Bool { return &s.queued }
 // flush sends what has gathered: answers to where they were asked for, the rest
 // to the newest address.
 func (s *session) flush() {
+	s.sendMu.Lock()
+	defer s.sendMu.Unlock()
 	s.mu.Lock()
 	answers, reply := s.frames, s.reply
-	s.frames = nil
+	if len(answers) > 0 {
+		s.frames, s.spare = s.spare, nil
+	}
 	var rest []byte
 	for _, id := range s.resets {
 		rest = wire.Reset{Call: id}.Append(rest)
@@ -320,6 +324,7 @@ func (s *session) flush() {
 	s.mu.Unlock()
 	if len(answers) > 0 {
 		s.sent(s.srv.conn.Publish(reply, "", answers))
+		s.reuse(answers)
 	}
 	for _, b := range beats {
 		rest = b.Append(rest)

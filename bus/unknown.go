@@ -44,16 +44,17 @@ func (s *Server) unknownSubject() string {
 	return wire.FullName(s.svc.Prefix, s.svc.Unknown.Under) + ".>"
 }
 
-// unknownRequest takes a request below the name of the service's Unknown, which
+// unknownRequest takes a message with requests below the name of the service's Unknown, which
 // may be for one of its handlers all the same.
-func (s *Server) unknownRequest(m transport.Msg) {
+func (in *intake) unknownRequest(m transport.Msg) {
+	s := in.srv
 	name, version, ok := wire.ParseRequestSubject(m.Subject)
 	if !ok {
 		s.drops.add(dropMalformed, "subject", m.Subject)
 		return
 	}
 	if p := s.pointOf(name, version, m); p != nil {
-		s.request(p, m)
+		in.request(p, m)
 	}
 }
 
@@ -71,7 +72,7 @@ func (s *Server) pointOf(fullName string, version int, m transport.Msg) *endpoin
 	if !s.svc.Unknown.covers(d.Name) {
 		return nil
 	}
-	if o, err := parseOpen(m.Data); err == nil && len(m.Header[contentTypeHeader]) == 0 {
+	if o, err := firstOpen(m.Data); err == nil && len(m.Header[contentTypeHeader]) == 0 {
 		d.Kind = Kind(o.Kind)
 	}
 	if err := checkDescription(d); err != nil {

@@ -8,7 +8,7 @@ type Open struct {
 	Minor       uint32 // of the caller
 	Features    uint64 // bits that the caller understands
 	Client      string // id of the caller's inbox
-	Call        uint64 // id of the call; also the packet's number
+	Call        uint64 // id of the call
 	Kind        uint32 // 1 one-way, 2 unary, 3 pipe, 4 state
 	TimeoutUS   uint64 // microseconds left for the call; 0 is no limit
 	SentUS      uint64 // the caller's clock when it sent this, in microseconds from any origin
@@ -52,8 +52,10 @@ func (f *Open) fields(e *encoder) {
 	e.bytes(17, f.Query)
 }
 
-// Parse sets f to the frame with this body. Query aliases body.
+// Parse sets f to the frame with this body. Query aliases body. A Client or
+// ContentType that f had before is not copied anew.
 func (f *Open) Parse(body []byte) error {
+	client, contentType := f.Client, f.ContentType
 	*f = Open{}
 	r := reader{rest: body, in: "open"}
 	for r.next() {
@@ -65,7 +67,7 @@ func (f *Open) Parse(body []byte) error {
 		case 3:
 			f.Features = r.uint64()
 		case 4:
-			f.Client = r.string()
+			f.Client = r.stringLike(client)
 		case 5:
 			f.Call = r.uint64()
 		case 6:
@@ -81,7 +83,7 @@ func (f *Open) Parse(body []byte) error {
 		case 11:
 			f.PeerCredit = r.uint64()
 		case 12:
-			f.ContentType = r.string()
+			f.ContentType = r.stringLike(contentType)
 		case 13:
 			r.pair(&f.Metadata)
 		case 14:

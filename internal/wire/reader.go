@@ -88,6 +88,14 @@ func (r *reader) string() string {
 	return string(b)
 }
 
+// stringLike is string that returns s itself if that is what the field holds.
+func (r *reader) stringLike(s string) string {
+	if r.typ == typeBytes && string(r.data) == s {
+		return s
+	}
+	return r.string()
+}
+
 // uint32s appends the field's numbers to vs. They come packed or one a field, as
 // protobuf asks of receivers.
 func (r *reader) uint32s(vs []uint32) []uint32 {
