@@ -23,6 +23,7 @@ const (
 // An attempt says what went before in sending one call.
 type attempt struct {
 	name      string        // of the RPC, with the client's prefix
+	route     *route        // that it may share messages on; nil in taking up a stream
 	untaken   int           // times that nobody was subscribed, or one who was leaving
 	explained bool          // nobody was subscribed, and the menu said that somebody is by now
 	silent    bool          // it was sent before and nothing was heard
@@ -32,8 +33,8 @@ type attempt struct {
 }
 
 // attempt sends c once and waits for what its kind promises first.
-func (b *mailbox) attempt(ctx context.Context, subject string, c Call, how attempt) (Reply, error) {
-	r, err := b.dispatch(ctx, subject, c, how)
+func (b *mailbox) attempt(ctx context.Context, c Call, how attempt) (Reply, error) {
+	r, err := b.dispatch(ctx, how.route.subject, c, how)
 	switch {
 	case err != nil || r == nil:
 		return Reply{}, err
@@ -49,30 +50,35 @@ func (b *mailbox) dispatch(ctx context.Context, subject string, c Call, how atte
 	if ctx.Err() != nil {
 		return nil, notSent(contextError(ctx, c.Description))
 	}
-	in := &inCall{
-		box: b, id: b.next(), desc: c.Description, subject: subject, wake: make(chan struct{}, 1),
-		again: c.Idempotent && !how.silent, resume: ctx.Value(resumeKey{}) != nil, sent: b.now(),
+	both := new(struct { // one allocation
+		call   inCall
+		reader reader
+	})
+	in, r := &both.call, &both.reader
+	r.c = in
+	in.box, in.desc, in.subject, in.wake = b, c.Description, subject, b.wakers.Get().(chan struct{})
+	in.again, in.sent, in.queue = c.Idempotent && !how.silent, b.now(), in.one[:0]
+	if c.Kind.Streams() && ctx.Value(resumeKey{}) != nil {
+		in.resume, r.call, r.name = true, c, how.name
 	}
 	if in.resume && how.from.epoch == "" {
 		in.again = false // or a state would be sent twice by those who are only slow
 	}
+	sentUS := in.sent
 	if how.silent {
 		in.sent = how.since // both attempts together have the time of one
 	}
 	if c.Kind != OneWay {
 		in.recv.Window = flow.NewWindow(streamWindow, uint64(max(window(c.Window), streamWindow)), 0)
 	}
-	if err := b.begin(in); err != nil {
-		return nil, err
+	o, err := in.request(ctx, c, how, sentUS)
+	if err == nil {
+		err = in.send(&o, how.route)
 	}
-	whole, err := in.open(ctx, c, how)
+	whole := o.Total == 0
 	if err != nil || c.Kind == OneWay && whole {
 		in.finish()
 		return nil, err
-	}
-	r := &reader{c: in}
-	if in.resume {
-		r.call, r.name = c, how.name
 	}
 	if !whole {
 		if err := in.sendRest(ctx, c.Query, r); err != nil {
@@ -90,11 +96,11 @@ func window(n int) int {
 	return n
 }
 
-// open publishes the request. It reports whether all of the query went with it.
-func (c *inCall) open(ctx context.Context, call Call, how attempt) (whole bool, err error) {
-	b := c.box
+// request returns the request but for its call's id, at the time now. The query
+// is in it, or else its length.
+func (c *inCall) request(ctx context.Context, call Call, how attempt, now time.Duration) (wire.Open, error) {
 	o := wire.Open{
-		Protocol: protocolVersion, Minor: protocolMinor, Features: features, Client: b.id, Call: c.id,
+		Protocol: protocolVersion, Minor: protocolMinor, Features: features, Client: c.box.id,
 		Kind: uint32(call.Kind), ContentType: call.ContentType, Metadata: call.Metadata,
 		Allow: firstAllow, PeerCredit: peerWindow, Epoch: how.from.epoch, Position: how.from.position,
 	}
@@ -102,26 +108,42 @@ func (c *inCall) open(ctx context.Context, call Call, how attempt) (whole bool, 
 		o.Credit = c.recv.Window.Granted()
 	}
 	if !how.fresh {
-		o.SentUS = uint64(max(b.now().Microseconds(), 1))
+		o.SentUS = uint64(max(now.Microseconds(), 1))
 	}
 	if deadline, ok := ctx.Deadline(); ok {
 		o.TimeoutUS = uint64(max(time.Until(deadline).Microseconds(), 1))
 	}
-	room := payloadRoom(b.conn.MaxPayload()) - metadataRoom(call.Metadata) - len(call.ContentType)
-	if room <= 0 {
-		return false, &Error{
+	most := c.box.conn.MaxPayload()
+	room := payloadRoom(most) - metadataRoom(call.Metadata) - len(call.ContentType)
+	switch {
+	case room <= 0 && c.box.conn.Connected(): // else send says what is wrong
+		return o, &Error{
 			Code: TooLarge, RPC: c.desc,
-			Message: fmt.Sprintf("the metadata does not fit a message of this broker (%d bytes)", b.conn.MaxPayload()),
+			Message: fmt.Sprintf("the metadata does not fit a message of this broker (%d bytes)", most),
 		}
-	}
-	whole = len(call.Query) <= room
-	if whole {
+	case len(call.Query) <= room:
 		o.Query = call.Query
-	} else {
+	default:
 		o.Total = uint64(len(call.Query)) // and all of it in Chunks
 	}
+	return o, nil
+}
+
+// send registers c and publishes its request: on route r with others, if it may
+// share a message with them.
+func (c *inCall) send(o *wire.Open, r *route) error {
+	if r != nil && c.desc.Kind == Unary && o.Total == 0 && len(o.Query) <= batchSize {
+		return r.ask(c, o)
+	}
+	b := c.box
+	c.id = b.next()
+	if err := b.begin(c); err != nil {
+		return err
+	}
+	o.Call = c.id
+	c.message.Store(c.id)
 	packet := wire.AppendNumber(o.Append(make([]byte, 0, len(o.Query)+192)), c.id)
-	return whole, b.failed(b.conn.Publish(c.subject, b.reply(c.id), packet), c.desc)
+	return b.failed(b.conn.Publish(c.subject, b.reply(c.id), packet), c.desc)
 }
 
 // failed names an error of publishing a request: nothing was sent.

@@ -87,6 +87,11 @@ func checkCall(c Call) error {
 	if err := checkDescription(c.Description); err != nil {
 		return err
 	}
+	return checkQuery(c)
+}
+
+// checkQuery checks what is sent.
+func checkQuery(c Call) error {
 	if err := checkMetadata(c.Description, c.Metadata, false); err != nil {
 		return err
 	}

@@ -31,6 +31,7 @@ type Client struct {
 	box      *mailbox
 	prefix   string
 	instance string
+	routes   *routes // of this prefix and instance
 	call     CallFunc
 	opts     ClientOptions
 	err      error // why every call fails; nil
@@ -57,7 +58,7 @@ func (cl *Client) with(prefix, instance string) *Client {
 		return cl
 	}
 	c := *cl
-	c.prefix, c.instance = prefix, instance
+	c.prefix, c.instance, c.routes = prefix, instance, &routes{m: map[Description]*route{}}
 	if prefix != "" {
 		if what := checkTokens(prefix); what != "" {
 			c.err = &Error{Code: Invalid, Message: fmt.Sprintf("prefix %q: %s", prefix, what)}
@@ -149,24 +150,27 @@ var retryUntaken = [...]time.Duration{5 * time.Millisecond, 20 * time.Millisecon
 // send carries out one call. It is sent again only where it certainly was not
 // carried out, or may be carried out twice.
 func (cl *Client) send(ctx context.Context, c Call) (Reply, error) {
-	if err := checkCall(c); err != nil {
+	route, err := cl.route(c.Description)
+	if err != nil {
 		return Reply{}, err
 	}
-	subject := cl.subject(c.Description)
-	how := attempt{name: wire.FullName(cl.prefix, c.Name)}
+	if err := checkQuery(c); err != nil {
+		return Reply{}, err
+	}
+	how := attempt{name: route.name, route: route}
 	for {
-		if err := cl.absent(ctx, subject, c.Description); err != nil {
+		if err := cl.absent(ctx, route.subject, c.Description); err != nil {
 			return Reply{}, err
 		}
 		sent := cl.box.now()
-		r, err := cl.box.attempt(ctx, subject, c, how)
+		r, err := cl.box.attempt(ctx, c, how)
 		e, ok := err.(*Error)
 		switch {
 		case !ok:
 			return r, err
 		case cl.untaken(e) && how.untaken < len(retryUntaken):
 			if e.Err == errLeft {
-				cl.box.avoid(subject)
+				cl.box.avoid(route.subject)
 			}
 			if !sleep(ctx, retryUntaken[how.untaken]) {
 				return Reply{}, notSent(contextError(ctx, c.Description))

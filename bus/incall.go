@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/durabus/durabus/internal/flow"
@@ -20,9 +21,12 @@ type inCall struct {
 	id      uint64
 	desc    Description
 	subject string
-	again   bool // may be sent again after silence
-	resume  bool // tell of breaks
-	wake    chan struct{}
+	route   *route        // on which it shares a message; nil
+	message atomic.Uint64 // number of the message with the request; 0 before it is sent
+	again   bool          // may be sent again after silence
+	resume  bool          // tell of breaks
+	wake    chan struct{} // of the reader; nobody sends once done is set
+	one     [1]arrival    // where queue begins: most calls need no more
 
 	mu       sync.Mutex // guards the fields below
 	sent     time.Duration
@@ -54,6 +58,23 @@ type arrival struct {
 	err     error // of a Fault or, with no kind, a Break
 }
 
+// signal wakes the reader, if it has not left. c.mu is held.
+func (c *inCall) signal() {
+	if !c.done {
+		signal(c.wake)
+	}
+}
+
+// recycle gives the channel of a call whose reader has left to another. Only the
+// reader may call it.
+func (c *inCall) recycle() {
+	select {
+	case <-c.wake:
+	default:
+	}
+	c.box.wakers.Put(c.wake)
+}
+
 // Errors that send looks for: what became of an attempt, not of the call.
 var (
 	errUnheard = errors.New("the broker knows no subscriber")
@@ -83,7 +104,7 @@ func (c *inCall) failLocked(e *Error) {
 	}
 	e.CallID = callID(c.box.id, c.id)
 	c.err = e
-	signal(c.wake)
+	c.signal()
 }
 
 // refused fails a call that nobody has accepted.
@@ -116,7 +137,7 @@ func (c *inCall) put(a arrival) {
 		return
 	}
 	c.queue = append(c.queue, a)
-	signal(c.wake)
+	c.signal()
 }
 
 // verified ends the doubt about what a lost connection had on its way: nothing
@@ -287,9 +308,14 @@ func (c *inCall) finish() {
 	}
 	c.done, c.queue, c.held = true, nil, nil
 	p, ended := c.peer, c.endedLocked()
-	c.box.values.put(c.grown)
-	c.grown = 0
+	if c.grown > 0 {
+		c.box.values.put(c.grown)
+		c.grown = 0
+	}
 	c.mu.Unlock()
+	if c.route != nil {
+		c.route.underWay.Add(-1)
+	}
 	if p != nil && !ended && p.cancel(c) {
 		return
 	}

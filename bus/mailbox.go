@@ -38,7 +38,10 @@ type mailbox struct {
 	drops drops
 	start time.Time
 
+	accept wire.Accept // the newest, for the inbox's callback: the next shares its strings
+
 	number atomic.Uint64 // last given to a call or to a message with a reply
+	wakers sync.Pool     // channels of calls that are over, for others
 	onWay  budget        // windows of peers
 	values budget
 
@@ -69,6 +72,7 @@ func newMailbox(conn transport.Conn) *mailbox {
 		drops: drops{who: "client " + id}, onWay: newBudget(inboxBudget), values: newBudget(valueBudget),
 		calls: map[uint64]*inCall{}, peers: map[string]*peer{}, probes: map[uint64]*peer{},
 		asks: map[uint64]question{}, menus: map[string]*knownMenu{}, turned: map[string]bool{}, quit: make(chan struct{}),
+		wakers: sync.Pool{New: func() any { return make(chan struct{}, 1) }},
 	}
 }
 

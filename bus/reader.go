@@ -46,16 +46,14 @@ func (r *reader) next(ctx context.Context) (arrival, error) {
 func (r *reader) reply(ctx context.Context) (Reply, error) {
 	c := r.c
 	first, err := r.first(ctx)
-	if err != nil {
+	if err != nil || !c.desc.Kind.Streams() {
+		reply := Reply{Info: r.info(), First: first}
 		c.finish()
-		return Reply{Info: r.info()}, err
+		c.recycle()
+		return reply, err
 	}
 	r.begun()
 	reply := Reply{Info: r.located(r.info()), First: first}
-	if !c.desc.Kind.Streams() {
-		c.finish()
-		return reply, nil
-	}
 	// Whoever never loops is released by its context.
 	r.stop = context.AfterFunc(ctx, c.finish)
 	reply.Updates = func(yield func(Element, error) bool) {
@@ -130,8 +128,10 @@ func (r *reader) begin(a arrival) error {
 }
 
 func (r *reader) unreserve() {
-	r.c.box.values.put(r.reserved)
-	r.reserved = 0
+	if r.reserved > 0 {
+		r.c.box.values.put(r.reserved)
+		r.reserved = 0
+	}
 }
 
 func (r *reader) misplaced(a arrival) error {

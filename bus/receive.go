@@ -90,21 +90,20 @@ func (b *mailbox) frame(k wire.Kind, body []byte, reply string, number uint64, t
 		if err := f.Parse(body); err != nil {
 			return err
 		}
-		if f.Call == 0 { // of one who could not read the request: the address tells
-			f.Call, _ = strconv.ParseUint(token, 10, 64)
+		if f.Error != nil && f.Error.Code == string(Draining) {
+			b.forget("") // before the caller looks for somebody else
 		}
-		if c := b.find(f.Call); c != nil {
-			if f.Error != nil && f.Error.Code == string(Draining) {
-				b.forget("") // before the caller looks for somebody else
-			}
+		if f.Call == 0 { // of one who could not read the message: the address tells
+			b.unread(token, f)
+		} else if c := b.find(f.Call); c != nil {
 			c.receiveEnd(f)
 		}
 	case wire.KindAccept:
-		var f wire.Accept
+		f := &b.accept
 		if err := f.Parse(body); err != nil {
 			return err
 		}
-		b.accepted(&f, reply, number)
+		b.accepted(f, reply, number)
 	case wire.KindCredit:
 		var f wire.Credit
 		if err := f.Parse(body); err != nil {
@@ -264,7 +263,7 @@ func (c *inCall) mayUpload(total uint64) {
 		c.box.drops.add(dropCredit, "rpc", c.desc, "call", c.id)
 		return
 	}
-	signal(c.wake)
+	c.signal()
 }
 
 // accepted notes who has the call.
@@ -311,15 +310,52 @@ func (b *mailbox) accepted(f *wire.Accept, reply string, number uint64) {
 	if f.Credit > 0 {
 		c.upload.Grant(f.Credit)
 	}
-	signal(c.wake)
+	c.signal()
+}
+
+// askedIn returns the calls whose request is in message n. b.mu is held.
+func (b *mailbox) askedIn(n uint64) (calls []*inCall) {
+	if n == 0 {
+		return nil
+	}
+	for _, c := range b.calls {
+		if c.message.Load() == n {
+			calls = append(calls, c)
+		}
+	}
+	return calls
+}
+
+// unread ends the calls of a message that its receiver could not read.
+func (b *mailbox) unread(token string, f wire.End) {
+	n, _ := strconv.ParseUint(token, 10, 64)
+	b.mu.Lock()
+	calls := b.askedIn(n)
+	b.mu.Unlock()
+	if len(calls) == 0 {
+		b.drops.add(dropLate, "message", token)
+	}
+	for _, c := range calls {
+		if !c.isAccepted() {
+			c.receiveEnd(f)
+		}
+	}
+}
+
+func (c *inCall) isAccepted() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.accepted
 }
 
 // unheard takes the broker's word that nobody received message n.
 func (b *mailbox) unheard(n uint64, header map[string][]string) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if c := b.calls[n]; c != nil {
-		c.refused(&Error{Code: NoResponder, RPC: c.desc, Err: errUnheard})
+	if calls := b.askedIn(n); len(calls) > 0 {
+		for _, c := range calls {
+			c.refused(&Error{Code: NoResponder, RPC: c.desc, Err: errUnheard})
+		}
 		return
 	}
 	if q, ok := b.asks[n]; ok {

@@ -131,8 +131,10 @@ func (f *Accept) fields(e *encoder) {
 	e.uint(8, f.Used)
 }
 
-// Parse sets f to the frame with this body.
+// Parse sets f to the frame with this body. An Instance that f had before is not
+// copied anew.
 func (f *Accept) Parse(body []byte) error {
+	instance := f.Instance
 	*f = Accept{}
 	r := reader{rest: body, in: "accept"}
 	for r.next() {
@@ -146,7 +148,7 @@ func (f *Accept) Parse(body []byte) error {
 		case 4:
 			f.Features = r.uint64()
 		case 5:
-			f.Instance = r.string()
+			f.Instance = r.stringLike(instance)
 		case 6:
 			f.Credit = r.uint64()
 		case 7:
