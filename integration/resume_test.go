@@ -61,6 +61,7 @@ type follower struct {
 	instance   string
 	snapshots  int
 	resumed    int
+	unanswered int // attempts that each may have cost a state, too late
 	disordered string
 }
 
@@ -75,6 +76,10 @@ func (f *follower) on(ev durable.Event[tally, tally]) {
 		f.snapshots++
 	case durable.Resumed:
 		f.resumed++
+	case durable.FailedToConnect:
+		if errors.Is(ev.Err, bus.NoAnswer) {
+			f.unanswered++
+		}
 	case durable.Update:
 		if next := (tally{f.Keeper, f.N + 1}); ev.Err != nil || ev.Update != next {
 			f.disordered = fmt.Sprintf("%v (%v) came after %v", ev.Update, ev.Err, f.tally)
@@ -170,7 +175,7 @@ func (r *resumption) publishFor(d time.Duration) {
 // judge compares what each follower was told with what it should have been.
 func (r *resumption) judge(wantSnapshots func(*follower) int) {
 	r.t.Helper()
-	want, resumed := 0, 0
+	want, resumed, unanswered := 0, 0, 0
 	for i, f := range r.followers {
 		if f.disordered != "" {
 			r.t.Errorf("state %d: %s", i, f.disordered)
@@ -180,12 +185,15 @@ func (r *resumption) judge(wantSnapshots func(*follower) int) {
 		}
 		want += wantSnapshots(f) - 1
 		resumed += f.resumed
+		unanswered += f.unanswered
 	}
+	// Exactly one for each that was told, unless the machine was so slow that an
+	// attempt had no sign for a second; of these there is an event each.
 	fresh, goOn := r.tap.firsts()
-	if fresh != want {
+	if fresh < want || fresh > want+unanswered {
 		r.t.Errorf("%d snapshots were sent, want %d", fresh, want)
 	}
-	r.t.Logf("%d states: %d resumed, %d of them from the backlog; %d snapshots on the wire", len(r.followers), resumed, goOn, fresh)
+	r.t.Logf("%d states: %d resumed, %d of them from the backlog; %d snapshots on the wire; %d attempts without an answer", len(r.followers), resumed, goOn, fresh, unanswered)
 }
 
 func once(*follower) int  { return 1 }
@@ -217,9 +225,11 @@ func (r *resumption) swallow(link *broker.Proxy) {
 	r.t.Helper()
 	link.Partition(broker.ToClient)
 	r.tap.forget()
+	r.publish(1)
+	r.eventually(func() bool { return r.tap.calls() == resumeStates }) // each misses this one
+	r.publish(2)                                                       // more than the least backlog, however slow the machine is
 	r.publishFor(200 * time.Millisecond)
-	r.eventually(func() bool { return r.tap.calls() == resumeStates }) // so that each misses some
-	link.Heal()                                                        // which resets the connection
+	link.Heal() // which resets the connection
 	r.current()
 }
 
