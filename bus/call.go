@@ -6,6 +6,8 @@ import (
 	"context"
 	"fmt"
 	"iter"
+
+	"github.com/durabus/durabus/internal/wire"
 )
 
 // A Kind says what an RPC sends back.
@@ -130,6 +132,15 @@ func (e Element) Bytes() ([]byte, error) {
 		return e.encode(nil)
 	}
 	return e.data, nil
+}
+
+// addTo adds the element to b.
+func (e Element) addTo(b *wire.Batch) error {
+	if e.encode != nil {
+		return b.Append(e.encode)
+	}
+	b.AppendBytes(e.data)
+	return nil
 }
 
 // A CallFunc carries out calls.

@@ -23,10 +23,12 @@ func recovered(p any, d Description, by callee, err *error) {
 }
 
 // updates guards a handler's iterator: its errors are named, and its panics are
-// its stream's end. A panic of the loop that reads it passes through.
-func (m *mux) updates(d Description, by callee, seq iter.Seq2[Element, error]) iter.Seq2[Element, error] {
+// its stream's end. A panic of the loop that reads it passes through. It ends
+// with ctx, and never cleanly once that is done: a handler that stopped because
+// of ctx did not come to its end.
+func (m *mux) updates(ctx context.Context, d Description, by callee, seq iter.Seq2[Element, error]) iter.Seq2[Element, error] {
 	return func(yield func(Element, error) bool) {
-		inside := true // the handler's code is running, not the reader's
+		inside, left := true, false // the handler's code is running, not the reader's; the reader has enough
 		var err error
 		func() {
 			defer func() {
@@ -35,43 +37,32 @@ func (m *mux) updates(d Description, by callee, seq iter.Seq2[Element, error]) i
 				}
 			}()
 			for e, uerr := range seq {
-				if uerr != nil && EndsStream(uerr) {
-					err = uerr
+				if ctx.Err() != nil {
 					return
 				}
-				if element, ok := errors.AsType[*ElementError](uerr); ok {
-					uerr = &ElementError{RPC: d, Err: errors.New(element.Err.Error())} // as in said
+				if uerr != nil {
+					if EndsStream(uerr) {
+						err = uerr
+						return
+					}
+					if element, ok := errors.AsType[*ElementError](uerr); ok {
+						uerr = &ElementError{RPC: d, Err: errors.New(element.Err.Error())} // as in said
+					}
 				}
 				inside = false
-				more := yield(e, uerr)
+				left = !yield(e, uerr)
 				inside = true
-				if !more {
-					err = nil
-					yield = nil
+				if left {
 					return
 				}
 			}
 		}()
-		if err != nil && yield != nil {
-			yield(Element{}, m.said(err, d, by.callID()))
-		}
-	}
-}
-
-// untilDone ends updates with ctx, and never cleanly once it is done: a handler
-// that stopped because of ctx did not come to its end.
-func untilDone(ctx context.Context, d Description, seq iter.Seq2[Element, error]) iter.Seq2[Element, error] {
-	return func(yield func(Element, error) bool) {
-		for e, err := range seq {
-			if ctx.Err() != nil {
-				break
-			}
-			if !yield(e, err) || EndsStream(err) {
-				return
-			}
-		}
-		if ctx.Err() != nil {
+		switch {
+		case left:
+		case ctx.Err() != nil:
 			yield(Element{}, contextError(ctx, d))
+		case err != nil:
+			yield(Element{}, m.said(err, d, by.callID()))
 		}
 	}
 }

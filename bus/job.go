@@ -295,18 +295,22 @@ func (j *job) updates(r Reply) error {
 	if age := j.srv.svc.MaxStreamAge; age > 0 {
 		defer time.AfterFunc(age-rand.N(age/4+1), j.leave).Stop()
 	}
-	for e, err := range untilDone(&j.ctx, j.point.Description, r.Updates) {
+	located := j.epoch != "" // else nobody asks where the stream stands
+	for e, err := range r.Updates {
+		element := err == nil || IsElement(err)
+		if located && element {
+			j.source.took()
+		}
 		switch {
 		case err == nil:
-			j.source.took()
 			err = j.out.push(&j.ctx, e)
-			j.source.done()
-		case IsElement(err):
-			j.source.took()
+		case element:
 			err = j.out.fault(&j.ctx, err)
-			j.source.done()
 		case !EndsStream(err):
 			err = nil // a Break of a stream that is passed on: nothing is missing
+		}
+		if located && element {
+			j.source.done()
 		}
 		if err != nil {
 			return err

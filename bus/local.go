@@ -51,9 +51,6 @@ func (l local) Call(ctx context.Context, c Call) (Reply, error) {
 		}
 		return Reply{Info: Info{RPC: c.Description}}, nil // as over NATS, nobody hears what became of it
 	}
-	if r.Updates != nil {
-		r.Updates = untilDone(ctx, c.Description, r.Updates)
-	}
 	return r, err
 }
 
@@ -157,7 +154,7 @@ func (m *mux) call(ctx context.Context, c Call, by callee) (Reply, error) {
 		return Reply{Info: r.Info}, m.said(err, c.Description, by.callID())
 	}
 	if r.Updates != nil {
-		r.Updates = m.updates(c.Description, by, r.Updates)
+		r.Updates = m.updates(ctx, c.Description, by, r.Updates)
 	}
 	return r, nil
 }

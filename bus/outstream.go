@@ -70,8 +70,12 @@ func (s *outStream) waiting() *atomic.Bool { return &s.queued }
 
 func (s *outStream) wakeUp() { signal(s.wake) }
 
-// soon has the outbox publish what has gathered.
-func (s *outStream) soon() { s.job.srv.out.add(s) }
+// soon has the outbox publish what has gathered, unless it is about to.
+func (s *outStream) soon() {
+	if !s.queued.Load() {
+		s.job.srv.out.add(s)
+	}
+}
 
 // grant takes stream credit.
 func (s *outStream) grant(total uint64) {
@@ -119,10 +123,25 @@ func (s *outStream) begin(r Reply) error {
 func (s *outStream) push(ctx context.Context, e Element) error {
 	s.mu.Lock()
 	b := &s.batches[s.cur]
-	if err := b.Append(e.Append); err != nil {
+	if err := e.addTo(b); err != nil {
 		s.mu.Unlock()
 		return s.unencodable(err)
 	}
+	size := b.Size()
+	if size > min(chunkSize, s.room) || !s.send.Credit.Fits(flow.Cost(size)) {
+		return s.pushSlowly(ctx, b)
+	}
+	s.mu.Unlock()
+	if size < batchSize {
+		s.soon()
+		return nil
+	}
+	return s.full(ctx)
+}
+
+// pushSlowly takes the newest update off b again, which does not fit, and sends
+// it when there is room. It is called with s.mu held and lets go of it.
+func (s *outStream) pushSlowly(ctx context.Context, b *wire.Batch) error {
 	if b.LastSize() > min(chunkSize, s.room) {
 		data := b.CutLast(nil)
 		s.mu.Unlock()
@@ -138,12 +157,18 @@ func (s *outStream) push(ctx context.Context, e Element) error {
 		s.mu.Lock()
 		b = &s.batches[s.cur]
 	}
-	full := b.Size() >= batchSize
+	size := b.Size()
 	s.mu.Unlock()
-	if !full {
+	if size < batchSize {
 		s.soon()
 		return nil
 	}
+	return s.full(ctx)
+}
+
+// full publishes a batch that is large enough, on the handler's goroutine, and
+// waits until another may gather.
+func (s *outStream) full(ctx context.Context) error {
 	s.flush()
 	return s.wait(ctx, func() bool { return s.batches[s.cur].Size() < batchSize })
 }
