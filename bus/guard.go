@@ -27,42 +27,74 @@ func recovered(p any, d Description, by callee, err *error) {
 // with ctx, and never cleanly once that is done: a handler that stopped because
 // of ctx did not come to its end.
 func (m *mux) updates(ctx context.Context, d Description, by callee, seq iter.Seq2[Element, error]) iter.Seq2[Element, error] {
-	return func(yield func(Element, error) bool) {
-		inside, left := true, false // the handler's code is running, not the reader's; the reader has enough
-		var err error
-		func() {
-			defer func() {
-				if inside {
-					recovered(recover(), d, by, &err)
-				}
-			}()
-			for e, uerr := range seq {
-				if ctx.Err() != nil {
-					return
-				}
-				if uerr != nil {
-					if EndsStream(uerr) {
-						err = uerr
-						return
-					}
-					if element, ok := errors.AsType[*ElementError](uerr); ok {
-						uerr = &ElementError{RPC: d, Err: errors.New(element.Err.Error())} // as in said
-					}
-				}
-				inside = false
-				left = !yield(e, uerr)
-				inside = true
-				if left {
-					return
-				}
+	g := &guard{mux: m, ctx: ctx, rpc: d, by: by, seq: seq}
+	return g.updates
+}
+
+// A guard is the one loop over a handler's updates. Its frames on the stack are
+// small: a stream that idles keeps them.
+type guard struct {
+	mux    *mux
+	ctx    context.Context
+	rpc    Description
+	by     callee
+	seq    iter.Seq2[Element, error]
+	inside bool  // the handler's code is running, not the reader's
+	left   bool  // the reader has enough
+	err    error // the handler's end
+}
+
+func (g *guard) updates(yield func(Element, error) bool) {
+	if g.loop(yield); !g.left {
+		g.end(yield)
+	}
+}
+
+// end yields how the updates ended, if not well.
+func (g *guard) end(yield func(Element, error) bool) {
+	switch {
+	case g.ctx.Err() != nil:
+		yield(Element{}, contextError(g.ctx, g.rpc))
+	case g.err != nil:
+		yield(Element{}, g.mux.said(g.err, g.rpc, g.by.callID()))
+	}
+}
+
+func (g *guard) loop(yield func(Element, error) bool) {
+	g.inside = true
+	defer g.recover()
+	for e, err := range g.seq {
+		if g.ctx.Err() != nil {
+			return
+		}
+		if err != nil {
+			if err = g.failed(err); g.err != nil {
+				return
 			}
-		}()
-		switch {
-		case left:
-		case ctx.Err() != nil:
-			yield(Element{}, contextError(ctx, d))
-		case err != nil:
-			yield(Element{}, m.said(err, d, by.callID()))
+		}
+		g.inside = false
+		g.left = !yield(e, err)
+		g.inside = true
+		if g.left {
+			return
 		}
 	}
+}
+
+func (g *guard) recover() {
+	if g.inside {
+		recovered(recover(), g.rpc, g.by, &g.err)
+	}
+}
+
+// failed returns what stands for an update in error, or notes the end.
+func (g *guard) failed(err error) error {
+	if EndsStream(err) {
+		g.err = err
+		return nil
+	}
+	if element, ok := errors.AsType[*ElementError](err); ok {
+		return &ElementError{RPC: g.rpc, Err: errors.New(element.Err.Error())} // as in said
+	}
+	return err
 }

@@ -5,6 +5,7 @@ package bus
 import (
 	"context"
 	"fmt"
+	"iter"
 	"math/rand/v2"
 	"strings"
 	"sync"
@@ -104,7 +105,12 @@ func (j *job) reject(err error) {
 
 // run carries the call out and answers it. It returns when the handler was done.
 func (j *job) run() time.Duration {
-	defer j.over()
+	streams := false
+	defer func() {
+		if !streams {
+			j.over()
+		}
+	}()
 	ctx := context.Context(&j.ctx)
 	if j.point.Kind.Streams() {
 		ctx = withSource(ctx, j.source)
@@ -134,6 +140,7 @@ func (j *job) run() time.Duration {
 	case err != nil:
 		j.answerError(err)
 	case j.point.Kind.Streams():
+		streams = true
 		j.stream(r)
 	case !j.silent.Load():
 		j.answerLong(r)
@@ -271,32 +278,46 @@ func (j *job) answerPlain(r Reply, err error) {
 	}
 }
 
-// stream sends the state and the updates of an accepted call until they end, the
-// caller leaves or the server does.
+// stream sends the state and has the updates of an accepted call sent. They get
+// a goroutine of their own: that of the handler has a stack as large as the
+// handler needed once, and a stream that idles would keep it.
 func (j *job) stream(r Reply) {
-	c := j.point.counters
-	c.Opened()
-	defer c.Closed()
-	end := j.out.begin(r)
-	if end == nil {
-		end = j.updates(r)
+	j.point.counters.Opened()
+	err := j.out.begin(r)
+	updates := r.Updates
+	if err != nil || updates == nil {
+		updates = func(yield func(Element, error) bool) {
+			if err != nil {
+				yield(Element{}, err)
+			}
+		}
 	}
-	if end != nil {
-		end = j.srv.mux.said(end, j.point.Description, j.callID())
+	stop := func() bool { return true }
+	if age := j.srv.svc.MaxStreamAge; age > 0 {
+		stop = time.AfterFunc(age-rand.N(age/4+1), j.leave).Stop
 	}
-	j.out.end(end)
-	j.out.left()
+	j.srv.loops.Add(1)
+	go func() { // and not loops.Go, for a frame less on the stack
+		defer j.srv.loops.Done()
+		defer j.over()
+		j.ended(j.updates(updates))
+		stop()
+	}()
 }
 
-func (j *job) updates(r Reply) error {
-	if r.Updates == nil {
-		return nil
+// ended sends the end and waits until it has left.
+func (j *job) ended(err error) {
+	if err != nil {
+		err = j.srv.mux.said(err, j.point.Description, j.callID())
 	}
-	if age := j.srv.svc.MaxStreamAge; age > 0 {
-		defer time.AfterFunc(age-rand.N(age/4+1), j.leave).Stop()
-	}
+	j.out.end(err)
+	j.out.left()
+	j.point.counters.Closed()
+}
+
+func (j *job) updates(updates iter.Seq2[Element, error]) error {
 	located := j.epoch != "" // else nobody asks where the stream stands
-	for e, err := range r.Updates {
+	for e, err := range updates {
 		element := err == nil || IsElement(err)
 		if located && element {
 			j.source.took()

@@ -42,15 +42,19 @@ func (s *sink) Publish(_, _ string, data []byte) error {
 	return nil
 }
 
-// stream has the one served pipe sent to a reader with all credit there is, and
-// returns after its end.
+// stream is open and returns after the stream's end.
 func (s *sink) stream(call uint64, d bus.Description) {
+	s.open(call, d)
+	<-s.ended
+}
+
+// open has d called by a reader with all credit there is.
+func (s *sink) open(call uint64, d bus.Description) {
 	packet := wire.Open{
 		Protocol: 1, Client: "reader", Call: call, Kind: uint32(d.Kind),
 		Credit: math.MaxInt64, PeerCredit: math.MaxInt64, ContentType: "application/octet-stream",
 	}.Append(nil)
 	s.subs[d.String()](transport.Msg{Subject: d.String(), Reply: "_INBOX.reader.1", Data: wire.AppendNumber(packet, call)})
-	<-s.ended
 }
 
 // BenchmarkWrite tells what an update costs the responder: in the handler's loop,

@@ -37,37 +37,56 @@ func (r RPC[Q, S, U]) Handler(f Func[Q, S, U]) bus.Handler {
 	return h
 }
 
-// send encodes updates. One variable and one closure serve the whole stream, so
-// that no update costs an allocation before the message that carries it; an
-// element is valid until the next for that reason.
+// send encodes updates.
 func (r RPC[Q, S, U]) send(updates iter.Seq2[U, error], codec bus.TypedCodec[U]) iter.Seq2[bus.Element, error] {
-	return func(yield func(bus.Element, error) bool) {
-		if updates == nil {
+	if updates == nil {
+		return func(func(bus.Element, error) bool) {}
+	}
+	s := &sender[U]{rpc: r.Description, errors: r.Errors, updates: updates, codec: codec}
+	s.element = bus.EncodedBy(s.encode)
+	return s.send
+}
+
+// A sender is one loop over updates. Its one element stands for each of them in
+// turn, so that none costs an allocation before the message that carries it; an
+// element is valid until the next for that reason.
+type sender[U any] struct {
+	rpc     bus.Description
+	errors  []bus.ErrorType
+	updates iter.Seq2[U, error]
+	codec   bus.TypedCodec[U]
+	current U
+	element bus.Element
+}
+
+func (s *sender[U]) encode(dst []byte) ([]byte, error) {
+	b, err := s.codec.Append(dst, &s.current)
+	if err != nil {
+		err = bus.AnswerNotEncoded(s.rpc, "an update", err)
+	}
+	return b, err
+}
+
+func (s *sender[U]) send(yield func(bus.Element, error) bool) {
+	for u, err := range s.updates {
+		if err != nil {
+			if !s.fail(err, yield) {
+				return
+			}
+			continue
+		}
+		s.current = u
+		if !yield(s.element, nil) {
 			return
 		}
-		var current U
-		element := bus.EncodedBy(func(dst []byte) ([]byte, error) {
-			b, err := codec.Append(dst, &current)
-			if err != nil {
-				err = bus.AnswerNotEncoded(r.Description, "an update", err)
-			}
-			return b, err
-		})
-		for u, err := range updates {
-			switch {
-			case err == nil:
-				current = u
-				if !yield(element, nil) {
-					return
-				}
-			case bus.EndsStream(err):
-				yield(bus.Element{}, bus.EncodeError(r.Description, r.Errors, err))
-				return
-			default:
-				if !yield(bus.Element{}, err) {
-					return
-				}
-			}
-		}
 	}
+}
+
+// fail yields an error and reports whether more may follow it.
+func (s *sender[U]) fail(err error, yield func(bus.Element, error) bool) bool {
+	if bus.EndsStream(err) {
+		yield(bus.Element{}, bus.EncodeError(s.rpc, s.errors, err))
+		return false
+	}
+	return yield(bus.Element{}, err)
 }
