@@ -14,8 +14,9 @@ import (
 // of this package want, to which options may add:
 //
 //   - no reconnect buffer: a call that was given up never runs later;
-//   - reconnecting for ever, after a random time of up to 5 ms that doubles up to
-//     2 s, so that a fleet does not come back at once;
+//   - reconnecting for ever, after random times: eight of up to 6 ms each, as a
+//     broker that restarts is back at once, then longer ones of up to 5 s, so that
+//     a fleet does not come back at once;
 //   - a first connection that fails is tried again like a lost one, and refused
 //     credentials do not end the connection;
 //   - a ping every 5 s, and the connection is given up after two that are not
@@ -38,15 +39,27 @@ func defaults() []nats.Option {
 	}
 }
 
+// How long to wait before trying to reconnect. A broker that is restarted is back
+// within some ten milliseconds, so that is how often it is looked for at first.
+// Whoever is away for longer is left alone: in half a minute a client tries 24
+// times at most.
 const (
-	reconnectFirst = 5 * time.Millisecond
-	reconnectMost  = 2 * time.Second
+	reconnectFast  = 6 * time.Millisecond // at most, before each of the first attempts
+	reconnectSoon  = 8                    // of these
+	reconnectMost  = 5 * time.Second
+	reconnectTimes = 3 // as long as the one before, each of the others
 )
 
-// reconnectDelay has full jitter, or all clients of a broker return together.
+// reconnectDelay is random, or all clients of a broker return together. It is at
+// least half of what it is at most: who has bad luck with its numbers tries no
+// more often than twice what is meant.
 func reconnectDelay(attempt int) time.Duration {
-	limit := reconnectFirst << min(max(attempt-1, 0), 12)
-	return rand.N(min(limit, reconnectMost)) + time.Millisecond
+	most := reconnectFast
+	for n := reconnectSoon; n < attempt && most < reconnectMost; n++ {
+		most *= reconnectTimes
+	}
+	most = min(most, reconnectMost)
+	return most/2 + rand.N(most/2)
 }
 
 // checkConn refuses a connection whose options can lose or repeat calls.

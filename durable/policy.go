@@ -32,7 +32,7 @@ type Policy struct {
 	// Spread is the time over which streams that wait for the same thing try again
 	// once it has happened, each at random, so that not all of them come at once.
 	// It doubles as Wait does with streams that come and go, and never makes a
-	// wait longer. Default 50 ms.
+	// wait longer. Default 10 ms.
 	Spread time.Duration
 
 	// Resume takes an interrupted stream up again where nothing of it was lost, or
@@ -51,7 +51,7 @@ const (
 	firstWait     = 100 * time.Millisecond
 	longestWait   = 10 * time.Second
 	longestAt     = 8 // the least n whose default wait is the longest
-	defaultSpread = 50 * time.Millisecond
+	defaultSpread = 10 * time.Millisecond
 )
 
 func (p Policy) wait(n int) time.Duration {
@@ -76,8 +76,10 @@ func (p Policy) resuming(ctx context.Context) context.Context {
 
 func (p Policy) final(err error) bool { return p.Final != nil && p.Final(err) }
 
-// doubled doubles d, but no more often than takes the first wait beyond the
-// longest.
+// doubled doubles d, but no more often than takes it beyond the longest wait.
 func doubled(d time.Duration, times int) time.Duration {
-	return d << min(max(times, 0), longestAt-1)
+	for ; times > 0 && d < longestWait; times-- {
+		d *= 2
+	}
+	return d
 }

@@ -148,7 +148,7 @@ func TestAgainEndsTheWaitWithinTheSpread(t *testing.T) {
 		name          string
 		spread, bound time.Duration
 	}{
-		{"default", 0, 50 * time.Millisecond},
+		{"default", 0, 10 * time.Millisecond},
 		{"of the policy", time.Minute, time.Minute},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

@@ -249,7 +249,7 @@ func TestAReplicaAcrossADisconnectAndARollingUpgrade(t *testing.T) {
 		link.Cut()
 		see(0, 1, quote{17, 17}, false)
 		link.Heal()
-		see(1500*time.Millisecond, 1, quote{17, 17}, true) // fetched anew within 50 ms
+		see(1500*time.Millisecond, 1, quote{17, 17}, true) // fetched anew within 10 ms
 		link.Drain(prices.Handlers(live)...)
 		see(0, 2, quote{10, 20}, true) // and at once
 		see(1500*time.Millisecond, 2, quote{12, 22}, true)
