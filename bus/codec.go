@@ -32,6 +32,28 @@ var (
 	Bytes Codec = bytesCodec{}
 )
 
+// Reusing returns c for readers who want no memory for each update: a client
+// whose definition has it decodes each update of a stream into the value of the
+// one before, which is valid until the loop asks for the next. Who keeps an
+// update, or a part of it, must copy it; nothing else may be left behind in the
+// loop's body, such as a goroutine that reads it, a channel or a replica that
+// stores it. Queries, states and answers are not concerned.
+//
+// It is the reader's choice and does not show on the wire: a client may set it in
+// its own copy of a definition. A nil c is the default codec of each type. Decode
+// of any other than Proto and Bytes must overwrite all of a value that holds
+// another; JSON's does not, and stays as it is.
+func Reusing(c Codec) Codec {
+	switch c.(type) {
+	case jsonCodec, reusing:
+		return c
+	}
+	return reusing{c}
+}
+
+// reusing marks the codec in it.
+type reusing struct{ Codec }
+
 // ContentTypeJSON is understood by every responder.
 const ContentTypeJSON = "application/json"
 
@@ -39,12 +61,17 @@ const ContentTypeJSON = "application/json"
 type TypedCodec[T any] struct {
 	codec   Codec
 	message reflect.Type // of the message that T points to; nil if T is none
+	reuse   bool         // DecodeTo may use the memory of the value before
 }
 
 // CodecFor returns c for T; if c is nil, the default codec of T.
 func CodecFor[T any](c Codec) TypedCodec[T] {
 	t := reflect.TypeFor[T]()
 	isMessage := t.Kind() == reflect.Pointer && t.Implements(reflect.TypeFor[proto.Message]())
+	r, reuse := c.(reusing)
+	if reuse {
+		c = r.Codec
+	}
 	if c == nil {
 		switch {
 		case isMessage:
@@ -55,7 +82,7 @@ func CodecFor[T any](c Codec) TypedCodec[T] {
 			c = JSON
 		}
 	}
-	tc := TypedCodec[T]{codec: c}
+	tc := TypedCodec[T]{codec: c, reuse: reuse && c != JSON}
 	if isMessage {
 		tc.message = t.Elem()
 	}
@@ -66,7 +93,7 @@ func CodecFor[T any](c Codec) TypedCodec[T] {
 // was asked for.
 func (c TypedCodec[T]) As(contentType string) TypedCodec[T] {
 	if contentType == ContentTypeJSON && c.codec.ContentType() != ContentTypeJSON {
-		c.codec = JSON
+		c.codec, c.reuse = JSON, false
 	}
 	return c
 }
@@ -94,16 +121,22 @@ func (c TypedCodec[T]) Decode(data []byte) (T, error) {
 	return *v, err
 }
 
-// DecodeTo is Decode to *v, of whose old value nothing is kept. A loop with one
-// v for all its values allocates none of them but what they point to.
+// DecodeTo is Decode to *v, of whose old value nothing is kept but, if c is
+// [Reusing], its memory. A loop with one v for all its values allocates none of
+// them but what they point to.
 func (c TypedCodec[T]) DecodeTo(v *T, data []byte) (err error) {
-	if c.message != nil {
-		*v, err = c.Decode(data)
-		return err
+	switch {
+	case c.message == nil:
+		if !c.reuse {
+			var none T
+			*v = none
+		}
+		return c.codec.Decode(data, v)
+	case c.reuse && !reflect.ValueOf(*v).IsNil():
+		return c.codec.Decode(data, any(*v))
 	}
-	var none T
-	*v = none
-	return c.codec.Decode(data, v)
+	*v, err = c.Decode(data)
+	return err
 }
 
 type protoCodec struct{}
