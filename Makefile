@@ -4,9 +4,11 @@ TOOL     := go tool -modfile=internal/tools/go.mod
 FUZZTIME ?= 30s
 COUNT    ?= 10
 BENCH    ?= .
-BASE     ?= main
+OLD      ?= main
+NEW      ?=
+ROUNDS   ?= 9
 
-.PHONY: help check test parity race fuzz bench bench-compare integration soak lint generate demo
+.PHONY: help check test parity race fuzz bench benchstat compare performance integration soak lint generate demo
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -37,6 +39,7 @@ lint: ## vet, staticcheck, format and generated code
 
 generate: ## write the generated code anew
 	go generate ./...
+	go -C bench generate ./...
 
 fuzz: ## run every fuzz target for FUZZTIME (30s)
 	@grep -rn --include='*_test.go' -E '^func Fuzz[A-Za-z0-9_]*' . | \
@@ -49,8 +52,14 @@ fuzz: ## run every fuzz target for FUZZTIME (30s)
 bench: ## run the benchmarks that match BENCH
 	.ci/bench '$(BENCH)' 1
 
-bench-compare: ## compare the benchmarks of BASE (main) with the work tree, COUNT (10) runs each
-	.ci/bench-compare '$(BASE)' '$(BENCH)' $(COUNT)
+benchstat: ## compare the benchmarks of the commits OLD (main) and NEW (the work tree), COUNT (10) runs each
+	.ci/bench-compare '$(OLD)' '$(NEW)' '$(BENCH)' $(COUNT)
+
+compare: ## measure durabus beside its peers, ROUNDS (9) rounds, for about an hour
+	go -C bench run . -rounds $(ROUNDS) -json results.json
+
+performance: ## write the tables and plots of docs/performance.md from bench/results.json
+	go -C bench run . -read results.json -document ../docs/performance.md >/dev/null
 
 demo: ## five acts on this machine's own processes
 	go run ./cmd/durabus demo

@@ -1,0 +1,33 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+)
+
+// The report stands between these lines of a document.
+const (
+	reportBegins = "<!-- report -->\n"
+	reportEnds   = "<!-- /report -->\n"
+)
+
+// writeDocument replaces the report in a file, and writes its plots beside it.
+func (r *results) writeDocument(name string) error {
+	text, err := os.ReadFile(name)
+	if err != nil {
+		return err
+	}
+	before, rest, ok := strings.Cut(string(text), reportBegins)
+	_, after, ends := strings.Cut(rest, reportEnds)
+	if !ok || !ends {
+		return fmt.Errorf("%s has no place for the report: the lines %q and %q", name, reportBegins, reportEnds)
+	}
+	if err := r.plots(filepath.Dir(name)); err != nil {
+		return err
+	}
+	return os.WriteFile(name, []byte(before+reportBegins+"\n"+r.markdown()+"\n"+reportEnds+after), 0o644)
+}

@@ -1,0 +1,123 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"fmt"
+	"image/color"
+	"maps"
+	"path/filepath"
+	"slices"
+
+	"gonum.org/v1/plot"
+	"gonum.org/v1/plot/plotter"
+	"gonum.org/v1/plot/vg"
+)
+
+// A figure of the document: one line for each system, one point for each of the
+// workloads, which differ in one number.
+type chart struct {
+	file, title, x, y string
+	workload          string // with a verb for the number
+	numbers           []int
+	systems           []string
+	metric            string
+}
+
+var charts = []chart{
+	{
+		file: "performance-streams.svg", title: "Streams: throughput over element size", x: "bytes of an element", y: "elements/s",
+		workload: "stream/%d", numbers: []int{16, 128, 1 << 10, 64 << 10}, metric: "rate",
+		systems: []string{"packed", "durabus", "raw", "grpc", "drpc"},
+	},
+	{
+		file: "performance-fanout.svg", title: "Fan-out: CPU time of all processes for an update", x: "subscribers", y: "µs",
+		workload: "fanout/busy/%d", numbers: []int{10, 100, 1000, 10_000}, metric: "cpu",
+		systems: []string{"durabus", "raw", "grpc", "drpc"},
+	},
+	{
+		file: "performance-publisher.svg", title: "Fan-out: CPU time of the publisher for an update", x: "subscribers", y: "µs",
+		workload: "fanout/busy/%d", numbers: []int{10, 100, 1000, 10_000}, metric: "cpu.server",
+		systems: []string{"durabus", "raw", "grpc", "drpc"},
+	},
+}
+
+var colours = map[string]color.Color{
+	"durabus": color.RGBA{R: 0xd0, G: 0x30, B: 0x20, A: 0xff},
+	"packed":  color.RGBA{R: 0x70, G: 0x70, B: 0x70, A: 0xff},
+	"raw":     color.RGBA{R: 0x20, G: 0x60, B: 0xb0, A: 0xff},
+	"grpc":    color.RGBA{R: 0x20, G: 0x90, B: 0x50, A: 0xff},
+	"drpc":    color.RGBA{R: 0xb0, G: 0x80, B: 0x10, A: 0xff},
+}
+
+// plots writes the charts that have points into folder.
+func (r *results) plots(folder string) error {
+	for _, c := range charts {
+		if err := r.plot(c, folder); err != nil {
+			return fmt.Errorf("%s: %w", c.file, err)
+		}
+	}
+	return nil
+}
+
+func (r *results) plot(c chart, folder string) error {
+	p := plot.New()
+	p.Title.Text, p.X.Label.Text, p.Y.Label.Text = c.title, c.x, c.y
+	p.X.Scale, p.Y.Scale = plot.LogScale{}, plot.LogScale{}
+	p.X.Tick.Marker, p.Y.Tick.Marker = numbered(c.numbers), powers{}
+	p.Legend.Top = true
+	p.Add(plotter.NewGrid())
+	empty := true
+	for _, s := range c.systems {
+		points := r.points(c, s)
+		if len(points) == 0 {
+			continue
+		}
+		line, dots, err := plotter.NewLinePoints(points)
+		if err != nil {
+			return err
+		}
+		line.Color, dots.Color = colours[s], colours[s]
+		line.Width = vg.Points(1.5)
+		p.Add(line, dots)
+		p.Legend.Add(s, line, dots)
+		empty = false
+	}
+	if empty {
+		return nil
+	}
+	return p.Save(16*vg.Centimeter, 10*vg.Centimeter, filepath.Join(folder, c.file))
+}
+
+func (r *results) points(c chart, system string) (all plotter.XYs) {
+	for _, n := range c.numbers {
+		figures := r.values(fmt.Sprintf(c.workload, n), system, c.metric)
+		if len(figures) > 0 {
+			median := summarize(slices.Collect(maps.Values(figures))).median
+			all = append(all, plotter.XY{X: float64(n), Y: median})
+		}
+	}
+	return all
+}
+
+// numbered marks the numbers of the workloads on an axis.
+func numbered(numbers []int) plot.Ticker {
+	var marks plot.ConstantTicks
+	for _, n := range numbers {
+		marks = append(marks, plot.Tick{Value: float64(n), Label: fmt.Sprint(n)})
+	}
+	return marks
+}
+
+// powers marks the powers of ten.
+type powers struct{}
+
+// Ticks labels each power between low and high as the tables do.
+func (powers) Ticks(low, high float64) (marks []plot.Tick) {
+	for v := 1e-3; v <= high*10; v *= 10 {
+		if v >= low/10 {
+			marks = append(marks, plot.Tick{Value: v, Label: figure(v)})
+		}
+	}
+	return marks
+}

@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"strings"
+	"time"
+)
+
+// patience is how long anything may take that a child is asked for.
+const patience = 2 * time.Minute
+
+// A process is a child of this one.
+type process struct {
+	role string
+	cmd  *exec.Cmd
+	in   io.WriteCloser
+	out  *json.Decoder
+}
+
+// start starts a child. On one core all children that want so share one.
+func start(ctx context.Context, role string, oneCore bool) (*process, error) {
+	self, err := os.Executable()
+	if err != nil {
+		return nil, err
+	}
+	args := []string{self}
+	env := append(os.Environ(), roleVariable+"="+role)
+	if oneCore {
+		env = append(env, "GOMAXPROCS=1")
+		if taskset, err := exec.LookPath("taskset"); err == nil {
+			args = []string{taskset, "-c", lastCore(), self}
+		}
+	}
+	p := &process{role: role, cmd: exec.CommandContext(ctx, args[0], args[1:]...)}
+	p.cmd.Env, p.cmd.Stderr = env, os.Stderr
+	p.cmd.WaitDelay = 5 * time.Second
+	out, err := p.cmd.StdoutPipe()
+	if err != nil {
+		return nil, err
+	}
+	p.out = json.NewDecoder(out)
+	if p.in, err = p.cmd.StdinPipe(); err != nil {
+		return nil, err
+	}
+	return p, p.cmd.Start()
+}
+
+// lastCore is the last core that this process may use.
+func lastCore() string {
+	text, _ := os.ReadFile("/proc/self/status")
+	for line := range strings.Lines(string(text)) {
+		if list, ok := strings.CutPrefix(line, "Cpus_allowed_list:"); ok {
+			list = strings.TrimSpace(list)
+			return list[strings.LastIndexAny(list, "-,")+1:]
+		}
+	}
+	return "0"
+}
+
+// do has the child carry out r.
+func (p *process) do(r request) (response, error) {
+	line, err := json.Marshal(r)
+	if err != nil {
+		return response{}, err
+	}
+	stop := time.AfterFunc(patience, func() { _ = p.cmd.Process.Kill() })
+	defer stop.Stop()
+	if _, err := p.in.Write(append(line, '\n')); err != nil {
+		return response{}, fmt.Errorf("the %s is gone: %w", p.role, err)
+	}
+	var answer response
+	if err := p.out.Decode(&answer); err != nil {
+		return answer, fmt.Errorf("the %s ended, or took longer than %v, in %q: %w", p.role, patience, r.Do, err)
+	}
+	if answer.Err != "" {
+		return answer, fmt.Errorf("%s: %s", p.role, answer.Err)
+	}
+	return answer, nil
+}
+
+// kill ends the child at once and waits for that.
+func (p *process) kill() error {
+	err := p.cmd.Process.Kill()
+	_ = p.in.Close()
+	_ = p.cmd.Wait()
+	if errors.Is(err, os.ErrProcessDone) {
+		return nil
+	}
+	return err
+}
