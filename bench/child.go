@@ -12,6 +12,7 @@ import (
 	"runtime"
 	"runtime/debug"
 	"runtime/pprof"
+	"time"
 )
 
 // roleVariable tells a process that it is a child, and which: "broker", "server"
@@ -92,7 +93,7 @@ func (c *child) do(r request) (answer response, err error) {
 		if c.end.run == nil {
 			return answer, fmt.Errorf("the %s of this workload has nothing to run", c.role)
 		}
-		ctx, cancel := context.WithTimeout(context.Background(), patience)
+		ctx, cancel := context.WithTimeout(context.Background(), patience-10*time.Second)
 		defer cancel()
 		answer.Sample, err = c.end.run(ctx, r.Load)
 	case "usage":

@@ -14,7 +14,8 @@ import (
 	"time"
 )
 
-// patience is how long anything may take that a child is asked for.
+// patience is how long anything may take that a child is asked for. The child
+// itself gives up a little earlier, so that it can say what it waits for.
 const patience = 2 * time.Minute
 
 // A process is a child of this one.

@@ -85,6 +85,8 @@ var targets = []target{
 	atMost("9. growth", "streams/1000/16", "cpu", "streams/1/16", 1.25),
 	atMost("9. growth", "streams/100/1024", "cpu", "streams/1/1024", 1.25),
 	atMost("9. growth", "streams/1000/1024", "cpu", "streams/1/1024", 1.25),
+	atMost("9. growth", "idle/100000", "rss.server", "idle/1000", 1.1),
+	atMost("9. growth", "idle/100000", "rss.client", "idle/1000", 1.1),
 
 	atMost("10. layers", "stream/16", "cpu", "durabus", 1.1).of("durabus-layers"),
 }
