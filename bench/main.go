@@ -46,6 +46,7 @@ type options struct {
 	only    *regexp.Regexp // workload and system, as in stream/16/durabus
 	profile string         // folder of CPU profiles; "" is none
 	span    time.Duration  // of one measurement
+	calm    float64        // percent of the machine that others may use; 0 is any
 }
 
 func command(ctx context.Context) error {
@@ -53,6 +54,7 @@ func command(ctx context.Context) error {
 	flag.BoolVar(&o.quick, "quick", false, "one short round of all but the longest workloads, to see that they work")
 	flag.IntVar(&o.rounds, "rounds", 5, "how often each system does each workload; intervals want 9 and more")
 	flag.DurationVar(&o.span, "span", time.Second, "about how long a measurement lasts")
+	flag.Float64Var(&o.calm, "calm", 0, "measure again, up to five times, while others use more than so many `percent` of the machine")
 	flag.StringVar(&o.profile, "profile", "", "write CPU profiles of the measurements into this `folder`")
 	only := flag.String("run", "", "only the measurements whose workload/system matches this `expression`")
 	list := flag.Bool("list", false, "print the workloads with their systems, and end")
@@ -98,7 +100,7 @@ func gather(ctx context.Context, o options, read, write string) (*results, error
 	for round := range o.rounds {
 		for _, c := range rotated(cells(o), round) {
 			began := time.Now()
-			m, err := c.measure(ctx, o, round)
+			m, err := c.calmly(ctx, o, round)
 			if ctx.Err() != nil {
 				return r, errors.New("interrupted")
 			}

@@ -37,6 +37,7 @@ var columns = []column{
 	{"first", "first ms", true},
 	{"last", "last ms", true},
 	{"tried", "attempts", true},
+	{"foreign", "others' CPU %", true},
 }
 
 func columnOf(metric string) column {

@@ -79,16 +79,19 @@ func TestAVerdictLooksAtTheWholeInterval(t *testing.T) {
 	for _, c := range []struct {
 		least     bool
 		low, high float64
+		n         int
 		want      string
 	}{
-		{false, 0.9, 1, "met"},
-		{false, 0.9, 1.1, "met, the interval reaches it"},
-		{false, 1.1, 1.2, "**not met**"},
-		{true, 1, 1.2, "met"},
-		{true, 0.9, 1.1, "met, the interval reaches it"},
-		{true, 0.8, 0.9, "**not met**"},
+		{false, 0.9, 1, 9, "met"},
+		{false, 0.9, 1.1, 9, "met, the interval reaches it"},
+		{false, 1.1, 1.2, 9, "**not met**"},
+		{true, 1, 1.2, 9, "met"},
+		{true, 0.9, 1.1, 9, "met, the interval reaches it"},
+		{true, 0.8, 0.9, 9, "**not met**"},
+		{true, 0.9, 1.1, 5, "open"},
+		{true, 1, 1.2, 1, "met"},
 	} {
-		if got := (target{limit: 1, least: c.least}).verdict(summary{low: c.low, high: c.high}); got != c.want {
+		if got := (target{limit: 1, least: c.least}).verdict(summary{low: c.low, high: c.high, n: c.n}); got != c.want {
 			t.Errorf("at least %v, [%v, %v]: %q, want %q", c.least, c.low, c.high, got, c.want)
 		}
 	}
@@ -165,5 +168,15 @@ func TestADocumentWithoutAPlaceForTheReportIsLeftAlone(t *testing.T) {
 	}
 	if err := measured().writeDocument(name); err == nil {
 		t.Error("it was written")
+	}
+}
+
+func TestOthersTimeIsWhatTheMachineWasBusyBeside(t *testing.T) {
+	const stat = "cpu  100 10 20 4000 30 1 2 3 0 0\ncpu0 9 9 9 9 9 9 9 9 9 9\n"
+	if got := busyTime(stat); got != 136*tick {
+		t.Errorf("busy for %v µs, want %v", got, 136*tick)
+	}
+	if got := busyTime(""); got != 0 {
+		t.Errorf("busy for %v µs, want 0", got)
 	}
 }

@@ -128,7 +128,8 @@ func (t target) figures(r *results) []float64 {
 }
 
 // verdict compares the interval with the limit. A target is met if the interval
-// reaches it.
+// reaches it; where there are too few figures for one, their range decides only if
+// all of it is on one side.
 func (t target) verdict(s summary) string {
 	best, worst := s.low, s.high
 	if t.least {
@@ -141,6 +142,8 @@ func (t target) verdict(s summary) string {
 	switch {
 	case best > limit:
 		return "**not met**"
+	case worst > limit && s.n < fewest:
+		return "open"
 	case worst > limit:
 		return "met, the interval reaches it"
 	}

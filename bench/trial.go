@@ -23,6 +23,24 @@ type trial struct {
 	at             place
 }
 
+// calmly measures again, up to five times, while others used more of the machine
+// than is allowed, and returns the least disturbed measurement.
+func (c cell) calmly(ctx context.Context, o options, round int) (calmest metrics, err error) {
+	for range 5 {
+		m, err := c.measure(ctx, o, round)
+		if err != nil {
+			return nil, err
+		}
+		if calmest == nil || m["foreign"] < calmest["foreign"] {
+			calmest = m
+		}
+		if o.calm == 0 || calmest["foreign"] <= o.calm {
+			break
+		}
+	}
+	return calmest, nil
+}
+
 // measure carries out a cell in processes of its own, which have ended when it
 // returns.
 func (c cell) measure(ctx context.Context, o options, round int) (metrics, error) {
@@ -103,6 +121,7 @@ func (t *trial) window(f func() (sample, error)) (metrics, error) {
 	if err != nil {
 		return nil, err
 	}
+	c := readClock()
 	s, err := f()
 	if err != nil {
 		return nil, err
@@ -124,6 +143,7 @@ func (t *trial) window(f func() (sample, error)) (metrics, error) {
 		m["cpu"] += cpu
 		m["allocs."+p.role] = float64(after[i].Mallocs-before[i].Mallocs) / s.N
 	}
+	m["foreign"] = 100 * c.foreign(m["cpu"]*s.N)
 	return m, nil
 }
 
