@@ -77,7 +77,7 @@ func beChild(role string) int {
 func (c *child) do(r request) (answer response, err error) {
 	switch r.Do {
 	case "listen":
-		answer.At, err = listenBroker(r.At)
+		answer.At, err = listenBroker(r.At, r.Load.Broker)
 	case "serve", "dial":
 		s, shape := systems[r.System], shapes[r.Shape]
 		begin := shape.serve

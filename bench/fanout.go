@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/url"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -129,7 +130,34 @@ func dialFanout(s system, at place, l load) (end, error) {
 			}
 		}()
 	}
+	if l.Hole {
+		if err := dialHole(s.(fanoutSystem), at); err != nil {
+			return end{}, err
+		}
+	}
 	return end{run: a.run}, nil
+}
+
+// dialHole has one more watcher, on a connection of its own, that stops reading
+// when it has the first update.
+func dialHole(s fanoutSystem, at place) error {
+	u, err := url.Parse(at.Broker)
+	if err != nil {
+		return err
+	}
+	pit, err := newTarpit(u.Host)
+	if err != nil {
+		return err
+	}
+	at.Broker = "nats://" + pit.listener.Addr().String()
+	watch, err := s.dialFanout(at, 1)
+	if err != nil {
+		return err
+	}
+	go func() { // its end is what the others are not to feel
+		_ = watch(context.Background(), 0, func([]byte) { pit.swallowing.Store(true) })
+	}()
+	return nil
 }
 
 // An audience is the watchers' end of a fan-out.

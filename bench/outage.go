@@ -26,7 +26,7 @@ func (t *trial) measureRecovery() (metrics, error) {
 	if err := t.broker.kill(); err != nil {
 		return nil, err
 	}
-	if _, err := standby.do(request{Do: "listen", At: t.at}); err != nil {
+	if _, err := standby.do(request{Do: "listen", At: t.at, Load: t.load}); err != nil {
 		return nil, err
 	}
 	back := time.Now()

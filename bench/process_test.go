@@ -30,6 +30,7 @@ func small() []cell {
 		of("stream", "packed-bytes", load{Size: 16}),
 		of("stream", "durabus-bytes", load{Size: 16}),
 		of("stream", "durabus-layers", load{Size: 16}),
+		of("fanout", "durabus", load{Size: 16, Streams: 4, Conns: 2, Window: 16, Hole: true, Broker: "documented"}),
 		of("snapshot", "durabus", load{Size: 1 << 20}),
 		of("recovery", "durabus", load{Conns: 2, States: 2, Size: 16, Gap: time.Millisecond}))
 }

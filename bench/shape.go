@@ -26,6 +26,8 @@ type load struct {
 	Gap     time.Duration // between two values of a stream
 	Window  int           // updates that may be on their way
 	States  int           // followed on each connection
+	Hole    bool          // one more watcher, that stops reading without a word
+	Broker  string        // settings of the broker: "" for comparisons, "default" or "documented"
 }
 
 // A sample is what one end saw while it was measured.

@@ -62,7 +62,7 @@ func (t *trial) begin() (err error) {
 		if t.broker, err = start(t.ctx, "broker", t.oneCore); err != nil {
 			return err
 		}
-		answer, err := t.broker.do(request{Do: "listen"})
+		answer, err := t.broker.do(request{Do: "listen", Load: t.load})
 		if err != nil {
 			return err
 		}
@@ -237,6 +237,7 @@ func (t *trial) measureFanout() (metrics, error) {
 	if err != nil {
 		return nil, err
 	}
+	count *= max(t.times, 1)
 	l.Window = min(t.load.Window, max(count/4/8*8, 8)) // slow systems need less
 	m, err := t.window(func() (sample, error) { return publish(max(count, l.Window)) })
 	if err != nil {

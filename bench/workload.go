@@ -4,6 +4,7 @@ package main
 
 import (
 	"fmt"
+	"slices"
 	"time"
 )
 
@@ -15,6 +16,7 @@ type workload struct {
 	systems []string
 	oneCore bool // all processes on one core, so that nothing but work takes time
 	long    bool // not for a quick run
+	times   int  // spans that a measurement lasts, if not 1
 }
 
 // A cell is one system's turn at one workload.
@@ -58,7 +60,7 @@ func workloads() []workload {
 			load: load{Size: 16, Gap: 10 * time.Millisecond},
 		},
 		workload{name: "snapshot", shape: "snapshot", systems: []string{"raw", "durabus", "grpc"}, load: load{Size: snapshotSize}})
-	return append(append(all, fanouts()...), standing()...)
+	return slices.Concat(all, fanouts(), holes(), standing())
 }
 
 // fanouts are busy, with many updates on their way, or quiet: each update waits
@@ -74,6 +76,18 @@ func fanouts() (all []workload) {
 		all = append(all, workload{name: fmt.Sprintf("fanout/busy/%d", n), shape: "fanout", systems: systems, load: l, long: n > 1000})
 		l.Window = 1
 		all = append(all, workload{name: fmt.Sprintf("fanout/quiet/%d", n), shape: "fanout", systems: systems, load: l, long: n > 1000})
+	}
+	return all
+}
+
+// holes are fan-outs beside one watcher that stops reading, for long enough that
+// the broker notices.
+func holes() (all []workload) {
+	for _, settings := range []string{"default", "documented"} {
+		l := load{Size: 128, Streams: 1000, Conns: 8, Window: busyWindow, Broker: settings}
+		all = append(all, workload{name: "hole/none/" + settings, shape: "fanout", systems: []string{"durabus"}, load: l, long: true, times: 15})
+		l.Hole = true
+		all = append(all, workload{name: "hole/one/" + settings, shape: "fanout", systems: []string{"durabus"}, load: l, long: true, times: 15})
 	}
 	return all
 }
