@@ -26,8 +26,9 @@ func (r *results) writeDocument(name string) error {
 	if !ok || !ends {
 		return fmt.Errorf("%s has no place for the report: the lines %q and %q", name, reportBegins, reportEnds)
 	}
-	if err := r.plots(filepath.Dir(name)); err != nil {
+	plots, err := r.plots(filepath.Dir(name))
+	if err != nil {
 		return err
 	}
-	return os.WriteFile(name, []byte(before+reportBegins+"\n"+r.markdown()+"\n"+reportEnds+after), 0o644)
+	return os.WriteFile(name, []byte(before+reportBegins+"\n"+r.markdown()+plots+"\n"+reportEnds+after), 0o644)
 }

@@ -14,7 +14,7 @@ import (
 	"gonum.org/v1/plot/vg"
 )
 
-// A figure of the document: one line for each system, one point for each of the
+// A chart is a figure of the document: one line for each system, one point for each of the
 // workloads, which differ in one number.
 type chart struct {
 	file, title, x, y string
@@ -22,6 +22,7 @@ type chart struct {
 	numbers           []int
 	systems           []string
 	metric            string
+	left              bool // the legend, where the lines rise
 }
 
 var charts = []chart{
@@ -32,12 +33,12 @@ var charts = []chart{
 	},
 	{
 		file: "performance-fanout.svg", title: "Fan-out: CPU time of all processes for an update", x: "subscribers", y: "µs",
-		workload: "fanout/busy/%d", numbers: []int{10, 100, 1000, 10_000}, metric: "cpu",
+		workload: "fanout/busy/%d", numbers: []int{10, 100, 1000, 10_000}, metric: "cpu", left: true,
 		systems: []string{"durabus", "raw", "grpc", "drpc"},
 	},
 	{
 		file: "performance-publisher.svg", title: "Fan-out: CPU time of the publisher for an update", x: "subscribers", y: "µs",
-		workload: "fanout/busy/%d", numbers: []int{10, 100, 1000, 10_000}, metric: "cpu.server",
+		workload: "fanout/busy/%d", numbers: []int{10, 100, 1000, 10_000}, metric: "cpu.server", left: true,
 		systems: []string{"durabus", "raw", "grpc", "drpc"},
 	},
 }
@@ -50,24 +51,29 @@ var colours = map[string]color.Color{
 	"drpc":    color.RGBA{R: 0xb0, G: 0x80, B: 0x10, A: 0xff},
 }
 
-// plots writes the charts that have points into folder.
-func (r *results) plots(folder string) error {
+// plots writes the charts that have points into folder, and returns the markdown
+// that shows them.
+func (r *results) plots(folder string) (markdown string, err error) {
 	for _, c := range charts {
-		if err := r.plot(c, folder); err != nil {
-			return fmt.Errorf("%s: %w", c.file, err)
+		drawn, err := r.plot(c, folder)
+		if err != nil {
+			return "", fmt.Errorf("%s: %w", c.file, err)
+		}
+		if drawn {
+			markdown += fmt.Sprintf("\n![%s](%s)\n", c.title, c.file)
 		}
 	}
-	return nil
+	return markdown, nil
 }
 
-func (r *results) plot(c chart, folder string) error {
+// plot reports whether there was anything to draw.
+func (r *results) plot(c chart, folder string) (drawn bool, err error) {
 	p := plot.New()
 	p.Title.Text, p.X.Label.Text, p.Y.Label.Text = c.title, c.x, c.y
 	p.X.Scale, p.Y.Scale = plot.LogScale{}, plot.LogScale{}
 	p.X.Tick.Marker, p.Y.Tick.Marker = numbered(c.numbers), powers{}
-	p.Legend.Top = true
+	p.Legend.Top, p.Legend.Left = true, c.left
 	p.Add(plotter.NewGrid())
-	empty := true
 	for _, s := range c.systems {
 		points := r.points(c, s)
 		if len(points) == 0 {
@@ -75,18 +81,18 @@ func (r *results) plot(c chart, folder string) error {
 		}
 		line, dots, err := plotter.NewLinePoints(points)
 		if err != nil {
-			return err
+			return false, err
 		}
 		line.Color, dots.Color = colours[s], colours[s]
 		line.Width = vg.Points(1.5)
 		p.Add(line, dots)
 		p.Legend.Add(s, line, dots)
-		empty = false
+		drawn = true
 	}
-	if empty {
-		return nil
+	if !drawn {
+		return false, nil
 	}
-	return p.Save(16*vg.Centimeter, 10*vg.Centimeter, filepath.Join(folder, c.file))
+	return true, p.Save(16*vg.Centimeter, 10*vg.Centimeter, filepath.Join(folder, c.file))
 }
 
 func (r *results) points(c chart, system string) (all plotter.XYs) {

@@ -156,6 +156,9 @@ func TestTheReportReplacesTheOneInTheDocument(t *testing.T) {
 	if !strings.HasPrefix(got, "before\n"+reportBegins) || !strings.HasSuffix(got, reportEnds+"after\n") || strings.Contains(got, "old\n") {
 		t.Errorf("got %s", got)
 	}
+	if !strings.Contains(got, "](performance-streams.svg)") || strings.Contains(got, "](performance-fanout.svg)") {
+		t.Errorf("it shows other plots than that of the streams:\n%s", got)
+	}
 	if plots, _ := filepath.Glob(filepath.Join(folder, "*.svg")); len(plots) != 1 {
 		t.Errorf("plots %q, want that of the streams", plots)
 	}
