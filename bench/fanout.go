@@ -96,12 +96,12 @@ func (p *publication) rehearse(ctx context.Context, l load) error {
 	stopped := make(chan struct{})
 	go func() {
 		defer close(stopped)
-		for {
+		for pause := 20 * time.Millisecond; ; pause = min(2*pause, 500*time.Millisecond) {
 			p.publish(update(rehearsed, l.Size))
 			select {
 			case <-stop:
 				return
-			case <-time.After(100 * time.Millisecond):
+			case <-time.After(pause):
 			}
 		}
 	}()
@@ -123,13 +123,7 @@ func dialFanout(s system, at place, l load) (end, error) {
 	}
 	a := &audience{size: int64(l.Streams), pace: pace}
 	a.phase.Store(&phase{steps: make([]atomic.Int64, 1), every: 1, kind: rehearsed})
-	for i := range l.Streams {
-		go func() {
-			if err := watch(context.Background(), i%l.Conns, a.watcher()); err != nil {
-				a.failed.CompareAndSwap(nil, &err)
-			}
-		}()
-	}
+	go a.watch(watch, l)
 	if l.Hole {
 		if err := dialHole(s.(fanoutSystem), at); err != nil {
 			return end{}, err
@@ -176,12 +170,32 @@ type phase struct {
 	mu    sync.Mutex     // one tells at a time
 }
 
-// watcher returns what one watcher does with updates.
-func (a *audience) watcher() func([]byte) {
+// entering is how many watchers may be without an update yet: no system is asked
+// for ten thousand streams at once.
+const entering = 500
+
+// watch starts all watchers.
+func (a *audience) watch(watch watchCall, l load) {
+	slots := make(chan struct{}, entering)
+	for i := range l.Streams {
+		slots <- struct{}{}
+		go func() {
+			if err := watch(context.Background(), i%l.Conns, a.watcher(func() { <-slots })); err != nil {
+				a.failed.CompareAndSwap(nil, &err)
+			}
+		}()
+	}
+}
+
+// watcher returns what one watcher does with updates, beginning with entered.
+func (a *audience) watcher(entered func()) func([]byte) {
 	var now *phase
 	var n int64
 	return func(data []byte) {
 		if p := a.phase.Load(); p != now {
+			if now == nil {
+				entered()
+			}
 			now, n = p, 0
 		}
 		if data[0] != now.kind {

@@ -34,7 +34,7 @@ var charts = []chart{
 	{
 		file: "performance-fanout.svg", title: "Fan-out: CPU time of all processes for an update", x: "subscribers", y: "µs",
 		workload: "fanout/busy/%d", numbers: []int{10, 100, 1000, 10_000}, metric: "cpu", left: true,
-		systems: []string{"durabus", "raw", "grpc", "drpc"},
+		systems: []string{"durabus", "raw-shared", "raw", "grpc", "drpc"},
 	},
 	{
 		file: "performance-publisher.svg", title: "Fan-out: CPU time of the publisher for an update", x: "subscribers", y: "µs",
@@ -44,11 +44,12 @@ var charts = []chart{
 }
 
 var colours = map[string]color.Color{
-	"durabus": color.RGBA{R: 0xd0, G: 0x30, B: 0x20, A: 0xff},
-	"packed":  color.RGBA{R: 0x70, G: 0x70, B: 0x70, A: 0xff},
-	"raw":     color.RGBA{R: 0x20, G: 0x60, B: 0xb0, A: 0xff},
-	"grpc":    color.RGBA{R: 0x20, G: 0x90, B: 0x50, A: 0xff},
-	"drpc":    color.RGBA{R: 0xb0, G: 0x80, B: 0x10, A: 0xff},
+	"durabus":    color.RGBA{R: 0xd0, G: 0x30, B: 0x20, A: 0xff},
+	"raw-shared": color.RGBA{R: 0x70, G: 0x70, B: 0x70, A: 0xff},
+	"packed":     color.RGBA{R: 0x70, G: 0x70, B: 0x70, A: 0xff},
+	"raw":        color.RGBA{R: 0x20, G: 0x60, B: 0xb0, A: 0xff},
+	"grpc":       color.RGBA{R: 0x20, G: 0x90, B: 0x50, A: 0xff},
+	"drpc":       color.RGBA{R: 0xb0, G: 0x80, B: 0x10, A: 0xff},
 }
 
 // plots writes the charts that have points into folder, and returns the markdown

@@ -25,6 +25,7 @@ func small() []cell {
 	return append(all,
 		of("unary", "psrpc", load{Size: 16, Callers: 2}),
 		of("stream", "psrpc", load{Size: 16}),
+		of("fanout", "raw-shared", load{Size: 16, Streams: 4, Conns: 2, Window: 16}),
 		of("unary", "micro", load{Size: 16, Callers: 2}),
 		of("stream", "packed", load{Size: 16}),
 		of("stream", "packed-bytes", load{Size: 16}),

@@ -28,6 +28,7 @@ func init() {
 		"durabus-publisher": durabusPublisher{},
 		"raw":               raw{},
 		"raw-default":       raw{stock: true},
+		"raw-shared":        rawShared{},
 		"packed":            packed{},
 		"packed-bytes":      packed{bare: true},
 		"micro":             microService{},

@@ -63,18 +63,18 @@ func workloads() []workload {
 	return slices.Concat(all, fanouts(), holes(), standing())
 }
 
-// fanouts are busy, with many updates on their way, or quiet: each update waits
-// until all watchers have the one before it.
+// fanouts are busy, with many updates on their way, or quiet: so few that nearly
+// each is a message of its own.
 func fanouts() (all []workload) {
 	for _, n := range []int{10, 100, 1000, 10_000} {
-		systems := []string{"raw", "durabus", "grpc", "drpc"}
+		systems := []string{"raw", "raw-shared", "durabus", "grpc", "drpc"}
 		if n > 1000 { // too many connections
-			systems = systems[:3]
+			systems = systems[:4]
 		}
 		l := load{Size: 128, Streams: n, Conns: 8}
 		l.Window = busyWindow
 		all = append(all, workload{name: fmt.Sprintf("fanout/busy/%d", n), shape: "fanout", systems: systems, load: l, long: n > 1000})
-		l.Window = 1
+		l.Window = quietWindow
 		all = append(all, workload{name: fmt.Sprintf("fanout/quiet/%d", n), shape: "fanout", systems: systems, load: l, long: n > 1000})
 	}
 	return all
@@ -92,7 +92,11 @@ func holes() (all []workload) {
 	return all
 }
 
-const busyWindow = 1024
+// Updates that not all watchers have yet.
+const (
+	busyWindow  = 1024
+	quietWindow = 4
+)
 
 // standing are the workloads of streams on which little happens.
 func standing() []workload {
