@@ -35,7 +35,7 @@ var (
 
 // serveHandlers serves until the process ends.
 func serveHandlers(at place, handlers ...bus.Handler) error {
-	nc, err := bus.Connect(at.Broker)
+	nc, err := connect(at)
 	if err != nil {
 		return err
 	}
@@ -44,7 +44,7 @@ func serveHandlers(at place, handlers ...bus.Handler) error {
 }
 
 func dialBus(at place) (*bus.Client, error) {
-	nc, err := bus.Connect(at.Broker)
+	nc, err := connect(at)
 	if err != nil {
 		return nil, err
 	}
@@ -246,7 +246,7 @@ func (durabus) serveRecovery(at place, l load) error {
 }
 
 func (durabus) dialRecovery(at place, states int, tried func(), newFollower func() follower) error {
-	nc, err := bus.Connect(at.Broker, nats.SetCustomDialer(countingDialer{tried}))
+	nc, err := connect(at, nats.SetCustomDialer(countingDialer{tried}))
 	if err != nil {
 		return err
 	}

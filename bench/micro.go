@@ -4,15 +4,13 @@ package main
 
 import (
 	"github.com/nats-io/nats.go/micro"
-
-	"github.com/durabus/durabus/bus"
 )
 
 // microService is nats.go's own framework of services.
 type microService struct{}
 
 func (microService) serveUnary(at place) (place, error) {
-	nc, err := bus.Connect(at.Broker)
+	nc, err := connect(at)
 	if err != nil {
 		return at, err
 	}
@@ -31,6 +29,6 @@ func (microService) serveUnary(at place) (place, error) {
 }
 
 func (microService) dialUnary(at place) (unaryCall, error) {
-	nc, err := bus.Connect(at.Broker)
+	nc, err := connect(at)
 	return requester(nc, "bench.micro"), err
 }

@@ -19,8 +19,10 @@ func small() []cell {
 			of("unary", system, load{Size: 16, Callers: 2}),
 			of("stream", system, load{Size: 16, Streams: 2}),
 			of("sparse", system, load{Size: 16, Gap: time.Millisecond}),
-			of("fanout", system, load{Size: 16, Streams: 4, Conns: 2, Window: 16}),
-			of("idle", system, load{Streams: 4, Conns: 2}))
+			of("fanout", system, load{Size: 16, Streams: 4, Conns: 2, Window: 16}))
+	}
+	for _, system := range []string{"durabus", "durabus-publisher", "grpc", "drpc"} {
+		all = append(all, of("idle", system, load{Streams: 4, Conns: 2}))
 	}
 	return append(all,
 		of("unary", "psrpc", load{Size: 16, Callers: 2}),

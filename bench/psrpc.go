@@ -12,7 +12,6 @@ import (
 	"github.com/livekit/psrpc/pkg/server"
 
 	"github.com/durabus/durabus/bench/benchpb"
-	"github.com/durabus/durabus/bus"
 )
 
 // psrpcSystem is psrpc over NATS. Its service is described as generated code
@@ -28,7 +27,7 @@ func psrpcService() *info.ServiceDefinition {
 }
 
 func (psrpcSystem) serve(at place) (*server.RPCServer, error) {
-	nc, err := bus.Connect(at.Broker)
+	nc, err := connect(at)
 	if err != nil {
 		return nil, err
 	}
@@ -36,7 +35,7 @@ func (psrpcSystem) serve(at place) (*server.RPCServer, error) {
 }
 
 func (psrpcSystem) dial(at place) (*client.RPCClient, error) {
-	nc, err := bus.Connect(at.Broker)
+	nc, err := connect(at)
 	if err != nil {
 		return nil, err
 	}

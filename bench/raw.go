@@ -21,10 +21,18 @@ type raw struct {
 
 func (r raw) connect(at place, more ...nats.Option) (*nats.Conn, error) {
 	if r.stock {
-		return nats.Connect(at.Broker, append(more, nats.MaxReconnects(-1))...)
+		return nats.Connect(at.Broker, append(more, nats.MaxReconnects(-1), silent)...)
 	}
-	return bus.Connect(at.Broker, more...)
+	return connect(at, more...)
 }
+
+// connect is for all systems that speak through NATS.
+func connect(at place, more ...nats.Option) (*nats.Conn, error) {
+	return bus.Connect(at.Broker, append(more, silent)...)
+}
+
+// silent keeps nats.go from printing that brokers die, as they are meant to.
+var silent = nats.ErrorHandler(func(*nats.Conn, *nats.Subscription, error) {})
 
 // subscribe returns when the broker knows the subscription.
 func subscribe(nc *nats.Conn, subject string, f nats.MsgHandler) (*nats.Subscription, error) {
@@ -98,7 +106,7 @@ func (r raw) serveStream(at place) (place, error) {
 
 // serveRaw answers each request with what send publishes, and an empty message.
 func serveRaw(at place, send func(nc *nats.Conn, ask *benchpb.Ask, reply string) error) error {
-	nc, err := bus.Connect(at.Broker)
+	nc, err := connect(at)
 	if err != nil {
 		return err
 	}
@@ -127,7 +135,7 @@ func (r raw) dialStream(at place, _ int) (streamCall, error) {
 
 // dialRaw returns a call whose messages unpack hands to got.
 func dialRaw(at place, unpack func(data []byte, got func([]byte)) error) (streamCall, error) {
-	nc, err := bus.Connect(at.Broker)
+	nc, err := connect(at)
 	return func(ctx context.Context, ask *benchpb.Ask, got func([]byte)) error {
 		query, err := proto.Marshal(ask)
 		if err != nil {
@@ -212,17 +220,6 @@ func (r raw) dialSnapshot(at place) (func(context.Context) ([]byte, error), erro
 		err := call(ctx, &benchpb.Ask{}, func(piece []byte) { state = append(state, piece...) })
 		return state, err
 	}, err
-}
-
-// serveIdle has nothing to do: a stream is a subscription that gets nothing.
-func (r raw) serveIdle(at place) (place, error) {
-	_, err := r.connect(at)
-	return at, err
-}
-
-func (r raw) dialIdle(at place, conns int) (func(int) (any, error), error) {
-	all, err := dialAll(conns, func() (*nats.Conn, error) { return r.connect(at) })
-	return func(conn int) (any, error) { return all[conn].SubscribeSync(all[conn].NewInbox()) }, err
 }
 
 func (r raw) serveRecovery(at place, l load) error {

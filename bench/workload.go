@@ -106,8 +106,8 @@ func standing() []workload {
 	}
 	back := []string{"raw", "raw-default", "durabus"}
 	return []workload{
-		{name: "idle/1000", shape: "idle", systems: []string{"durabus"}, load: load{Streams: 1000, Conns: 8}},
-		{name: "idle/10000", shape: "idle", systems: append(idle, "raw", "drpc"), load: load{Streams: 10_000, Conns: 8}},
+		{name: "idle/1000", shape: "idle", systems: append(idle, "drpc"), load: load{Streams: 1000, Conns: 8}},
+		{name: "idle/10000", shape: "idle", systems: append(idle, "drpc"), load: load{Streams: 10_000, Conns: 8}, long: true},
 		{name: "idle/40000", shape: "idle", systems: idle, load: load{Streams: 40_000, Conns: 8}, long: true},
 		{name: "idle/100000", shape: "idle", systems: []string{"durabus"}, load: load{Streams: 100_000, Conns: 8}, long: true},
 		{name: "recovery/1", shape: "recovery", systems: back, load: follow(1, 1, 128, time.Millisecond)},
