@@ -34,32 +34,46 @@ type attempt struct {
 
 // attempt sends c once and waits for what its kind promises first.
 func (b *mailbox) attempt(ctx context.Context, c Call, how attempt) (Reply, error) {
-	r, err := b.dispatch(ctx, how.route.subject, c, how)
+	in, err := b.launch(ctx, how.route.subject, c, how)
 	switch {
-	case err != nil || r == nil:
+	case err != nil || in == nil:
 		return Reply{}, err
 	case c.Kind == OneWay:
-		r.c.finish()
-		return Reply{}, r.refusal()
+		in.finish()
+		return Reply{}, (&reader{c: in}).refusal()
+	case c.Kind == Unary:
+		if reply, ok := in.shortAnswer(ctx); ok {
+			return reply, nil
+		}
 	}
-	return r.reply(ctx)
+	return newReader(in, c, how).reply(ctx)
 }
 
-// dispatch sends c once. The reader of what comes back is nil if nothing does.
+// dispatch sends c, a stream, once.
 func (b *mailbox) dispatch(ctx context.Context, subject string, c Call, how attempt) (*reader, error) {
+	in, err := b.launch(ctx, subject, c, how)
+	if err != nil {
+		return nil, err
+	}
+	return newReader(in, c, how), nil
+}
+
+func newReader(in *inCall, c Call, how attempt) *reader {
+	r := &reader{c: in}
+	if in.resume {
+		r.call, r.name = &c, how.name
+	}
+	return r
+}
+
+// launch sends c once. It returns nil if nothing comes back.
+func (b *mailbox) launch(ctx context.Context, subject string, c Call, how attempt) (*inCall, error) {
 	if ctx.Err() != nil {
 		return nil, notSent(contextError(ctx, c.Description))
 	}
-	both := new(struct { // one allocation
-		call   inCall
-		reader reader
-	})
-	in, r := &both.call, &both.reader
-	r.c = in
-	in.box, in.desc, in.subject, in.wake = b, c.Description, subject, b.wakers.Get().(chan struct{})
-	in.again, in.sent, in.queue = c.Idempotent && !how.silent, b.now(), in.one[:0]
-	if c.Kind.Streams() && ctx.Value(resumeKey{}) != nil {
-		in.resume, r.call, r.name = true, c, how.name
+	in := &inCall{
+		box: b, desc: c.Description, subject: subject, wake: b.wakers.Get().(chan struct{}), sent: b.now(),
+		again: c.Idempotent && !how.silent, resume: c.Kind.Streams() && ctx.Value(resumeKey{}) != nil,
 	}
 	if in.resume && how.from.epoch == "" {
 		in.again = false // or a state would be sent twice by those who are only slow
@@ -76,17 +90,14 @@ func (b *mailbox) dispatch(ctx context.Context, subject string, c Call, how atte
 		err = in.send(&o, how.route)
 	}
 	whole := o.Total == 0
+	if err == nil && !whole {
+		err = in.sendRest(ctx, c.Query)
+	}
 	if err != nil || c.Kind == OneWay && whole {
 		in.finish()
 		return nil, err
 	}
-	if !whole {
-		if err := in.sendRest(ctx, c.Query, r); err != nil {
-			in.finish()
-			return nil, err
-		}
-	}
-	return r, nil
+	return in, nil
 }
 
 func window(n int) int {
@@ -113,10 +124,10 @@ func (c *inCall) request(ctx context.Context, call Call, how attempt, now time.D
 	if deadline, ok := ctx.Deadline(); ok {
 		o.TimeoutUS = uint64(max(time.Until(deadline).Microseconds(), 1))
 	}
-	most := c.box.conn.MaxPayload()
+	most := c.box.room()
 	room := payloadRoom(most) - metadataRoom(call.Metadata) - len(call.ContentType)
 	switch {
-	case room <= 0 && c.box.conn.Connected(): // else send says what is wrong
+	case room <= 0 && most > 0: // else there was no broker yet, which send will say
 		return o, &Error{
 			Code: TooLarge, RPC: c.desc,
 			Message: fmt.Sprintf("the metadata does not fit a message of this broker (%d bytes)", most),
@@ -161,14 +172,14 @@ func (b *mailbox) failed(err error, d Description) error {
 
 // sendRest sends what of the query did not fit the request, piece by piece, to
 // the instance that accepted it and as its credit allows. It ends early when
-// something arrives: an answer to half a query is an error, and r has it.
-func (c *inCall) sendRest(ctx context.Context, query []byte, r *reader) error {
+// something arrives: an answer to half a query is an error, and the reader gets it.
+func (c *inCall) sendRest(ctx context.Context, query []byte) error {
 	sent, size := 0, min(chunkSize, payloadRoom(c.box.conn.MaxPayload()))
 	packet := make([]byte, 0, size+envelope)
 	for seq := uint64(1); sent < len(query); {
 		piece := query[sent:min(sent+size, len(query))]
 		c.mu.Lock()
-		p, ok := c.peer, len(c.queue) == 0 && c.err == nil
+		p, ok := c.peer, len(c.queue) == 0 && c.err == nil && !c.opened
 		send := ok && p != nil && c.upload.Use(flow.Cost(len(piece)))
 		c.mu.Unlock()
 		switch {

@@ -26,7 +26,6 @@ type inCall struct {
 	again   bool          // may be sent again after silence
 	resume  bool          // tell of breaks
 	wake    chan struct{} // of the reader; nobody sends once done is set
-	one     [1]arrival    // where queue begins: most calls need no more
 
 	mu       sync.Mutex // guards the fields below
 	sent     time.Duration
@@ -234,6 +233,40 @@ func (c *inCall) forgetLeft() {
 	}
 }
 
+// shortAnswer waits for an answer that is whole in its first frame, and leaves
+// with it. Whatever else comes of the call is for a reader.
+func (c *inCall) shortAnswer(ctx context.Context) (Reply, bool) {
+	for {
+		c.mu.Lock()
+		short := c.isShort()
+		reply := Reply{First: c.first.Data}
+		if short {
+			reply.Info = c.infoLocked()
+		}
+		more := len(c.queue) > 0 || c.err != nil
+		c.mu.Unlock()
+		switch {
+		case short:
+			c.finish()
+			c.recycle()
+			return reply, true
+		case more:
+			return Reply{}, false
+		}
+		select {
+		case <-c.wake:
+		case <-ctx.Done():
+			return Reply{}, false
+		}
+	}
+}
+
+// isShort reports whether the answer of a unary call is here, whole in its first
+// frame. c.mu is held.
+func (c *inCall) isShort() bool {
+	return c.opened && c.desc.Kind == Unary && c.first.Total <= uint64(len(c.first.Data))
+}
+
 // take returns what has arrived, in order, waiting for it; or, when nothing
 // more will, why.
 func (c *inCall) take(ctx context.Context, spare []arrival) ([]arrival, error) {
@@ -328,7 +361,7 @@ func (c *inCall) endedLocked() bool {
 	case c.recv.Ended():
 		return true
 	case c.desc.Kind == Unary:
-		return c.opened && c.first.Total <= uint64(len(c.first.Data))
+		return c.isShort()
 	case c.desc.Kind == OneWay:
 		return c.sentAll
 	}

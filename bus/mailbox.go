@@ -42,6 +42,7 @@ type mailbox struct {
 
 	number atomic.Uint64 // last given to a call or to a message with a reply
 	wakers sync.Pool     // channels of calls that are over, for others
+	most   atomic.Int64  // bytes of a message at most, as the broker said when it was looked at last
 	onWay  budget        // windows of peers
 	values budget
 
@@ -78,6 +79,14 @@ func newMailbox(conn transport.Conn) *mailbox {
 
 func (b *mailbox) now() time.Duration { return time.Since(b.start) }
 
+// room is how large a message may be.
+func (b *mailbox) room() int {
+	if n := b.most.Load(); n > 0 {
+		return maxFrame(int(n))
+	}
+	return maxFrame(b.conn.MaxPayload()) // which is 0 before there was a broker
+}
+
 func (b *mailbox) next() uint64 { return b.number.Add(1) }
 
 func (b *mailbox) reply(n uint64) string {
@@ -103,6 +112,7 @@ func (b *mailbox) open() error {
 		return err
 	}
 	b.sub, b.gen = sub, b.conn.Generation()
+	b.most.Store(int64(b.conn.MaxPayload()))
 	b.stop = b.conn.Notify(b.event)
 	if !b.conn.Connected() {
 		b.again = make(chan struct{})
@@ -112,16 +122,12 @@ func (b *mailbox) open() error {
 	return nil
 }
 
-// begin registers c, so that what comes back finds it, unless nothing can be
-// sent now.
+// begin registers c, so that what comes back finds it.
 func (b *mailbox) begin(c *inCall) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if err := b.open(); err != nil {
 		return b.unusable(err, c.desc)
-	}
-	if !b.conn.Connected() {
-		return b.disconnected(c.desc, false)
 	}
 	b.calls[c.id] = c
 	b.startTick()
@@ -223,6 +229,7 @@ func (b *mailbox) reconnected() {
 // back is reconnected with b.mu held.
 func (b *mailbox) back() {
 	b.gen = b.conn.Generation()
+	b.most.Store(int64(b.conn.MaxPayload()))
 	if b.again != nil {
 		close(b.again)
 		b.again = nil
@@ -325,6 +332,7 @@ func (b *mailbox) look() {
 	if !b.conn.Connected() {
 		return
 	}
+	b.most.Store(int64(b.conn.MaxPayload()))
 	if gen := b.conn.Generation(); gen != b.gen {
 		b.lost(transport.Event{Kind: transport.Disconnected})
 		b.back()

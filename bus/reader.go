@@ -21,7 +21,7 @@ type reader struct {
 	count    uint64 // updates
 	used     bool
 
-	call   Call   // to take the stream up with, if it may be
+	call   *Call  // to take the stream up with, if it may be
 	name   string // of its RPC, with the client's prefix
 	at     *progress
 	broken bool        // a Break was told, and not its end

@@ -174,11 +174,22 @@ func (b *mailbox) findQuietly(call uint64) *inCall {
 }
 
 // receive judges a frame and queues it. c.mu is held.
-func (c *inCall) receive(seq uint64, blocked uint32, a arrival) bool {
+func (c *inCall) receive(seq uint64, blocked uint32, a arrival) {
+	if !c.judge(seq, a.cost) {
+		return
+	}
+	if blocked&wire.BlockedOnStream != 0 {
+		c.recv.Window.Want()
+	}
+	c.put(a)
+}
+
+// judge reports whether a frame is the next. c.mu is held.
+func (c *inCall) judge(seq, cost uint64) bool {
 	if c.err != nil || c.done {
 		return false
 	}
-	switch v := c.recv.Frame(seq, a.cost); v {
+	switch v := c.recv.Frame(seq, cost); v {
 	case flow.Deliver:
 	case flow.Repeat, flow.Late:
 		c.box.drops.add(dropRepeated, "rpc", c.desc, "call", c.id, "frame", seq)
@@ -190,10 +201,6 @@ func (c *inCall) receive(seq uint64, blocked uint32, a arrival) bool {
 		c.failLocked(c.lost("the responder sent more than it had credit for"))
 		return false
 	}
-	if blocked&wire.BlockedOnStream != 0 {
-		c.recv.Window.Want()
-	}
-	c.put(a)
 	return true
 }
 
@@ -213,9 +220,15 @@ func (c *inCall) receiveFirst(f wire.First) {
 		c.failLocked(c.lost("the responder sent more than it had credit for"))
 		return
 	}
-	if c.receive(f.Seq, 0, arrival{kind: wire.KindFirst, payload: f.Data, total: f.Total}) {
-		c.first, c.opened = f, true
+	if !c.judge(f.Seq, 0) {
+		return
 	}
+	c.first, c.opened = f, true
+	if c.isShort() {
+		c.signal()
+		return
+	}
+	c.put(arrival{kind: wire.KindFirst, payload: f.Data, total: f.Total})
 }
 
 func (c *inCall) receiveEnd(f wire.End) {

@@ -91,7 +91,7 @@ func (r *reader) tell(b *Break, yield func(Element, error) bool) (more bool) {
 // reader stands. What the responder itself ended is over.
 func (r *reader) mayResume(err error) bool {
 	e, ok := err.(*Error)
-	if !ok || !r.at.place().known || !r.call.Kind.Streams() {
+	if !ok || !r.at.place().known || r.call == nil {
 		return false
 	}
 	return e.Code == Lost || e.Code == Gone || e.Code == Disconnected
@@ -184,7 +184,7 @@ func (r *reader) pause(ctx context.Context, back <-chan struct{}, d time.Duratio
 // that the reader's call.
 func (r *reader) reopen(ctx context.Context) *Error {
 	subject := wire.InstanceSubject(r.info().Instance, r.name, r.call.Version)
-	next, err := r.c.box.dispatch(ctx, subject, r.call, attempt{name: r.name, from: r.at.place()})
+	next, err := r.c.box.dispatch(ctx, subject, *r.call, attempt{name: r.name, from: r.at.place()})
 	if err == nil {
 		if _, err = next.first(ctx); err == nil && !next.resumes(r.at.place()) {
 			err = next.c.lost("the responder does not go on where the stream was")

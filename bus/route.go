@@ -42,7 +42,7 @@ func (r *route) ask(c *inCall, o *wire.Open) error {
 	size := len(o.Query) + metadataRoom(o.Metadata) + len(o.ContentType) + envelope
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if len(r.packet)+size > min(batchSize+envelope, maxFrame(r.box.conn.MaxPayload())) {
+	if len(r.packet)+size > min(batchSize+envelope, r.box.room()) {
 		r.publish(nil)
 	}
 	c.id = r.box.next() // in the order of publishing

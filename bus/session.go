@@ -99,10 +99,12 @@ func (s *session) received(o *wire.Open, j *job, number uint64) (v requestVerdic
 	s.address(j.reply, number)
 	s.credit.Grant(max(o.PeerCredit, s.credit.Limit()))
 	by := seenBy{j.point.counters, j.direct}
-	if s.seen[by] == nil {
-		s.seen[by] = new(flow.Seen)
+	seen := s.seen[by]
+	if seen == nil {
+		seen = new(flow.Seen)
+		s.seen[by] = seen
 	}
-	switch seen := s.seen[by]; {
+	switch {
 	case seen.Old(o.Call):
 		return tooOld, 0
 	case !seen.First(o.Call):

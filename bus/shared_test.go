@@ -75,7 +75,11 @@ func serveAdd(t *testing.T, net *transport.Net, f func(context.Context, int) (in
 	return srv
 }
 
-func plusOne(_ context.Context, n int) (int, error) { return n + 1, nil }
+// plusOne takes some time, so that all callers of a crowd have called by then.
+func plusOne(_ context.Context, n int) (int, error) {
+	time.Sleep(time.Millisecond)
+	return n + 1, nil
+}
 
 func TestCallsMadeAtTheSameTimeShareMessages(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -205,6 +209,9 @@ func refusing(net *transport.Net, t *testing.T, refuse func(calls []uint64) []by
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
+		if refused.Load() == 0 {
+			close(answer)
+		}
 		<-done
 		if err := taken.Unsubscribe(); err != nil {
 			t.Error(err)

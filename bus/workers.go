@@ -65,25 +65,26 @@ func (w *workers) need() {
 func (w *workers) work() {
 	defer w.left()
 	self := worker{wake: make(chan bool, 1)}
-	for more := true; more; {
-		w.mu.Lock()
+	w.mu.Lock()
+	for {
 		w.coming--
-		j := w.queue.take()
-		if j == nil {
-			ended := w.ended
-			if !ended {
-				w.idle = append(w.idle, &self)
-			}
+		if j := w.queue.take(); j != nil {
+			w.need()
 			w.mu.Unlock()
-			more = !ended && <-self.wake
+			self.since = j.run()
+			w.mu.Lock()
+			w.coming++
 			continue
 		}
-		w.need()
+		ended := w.ended
+		if !ended {
+			w.idle = append(w.idle, &self)
+		}
 		w.mu.Unlock()
-		self.since = j.run()
+		if ended || !<-self.wake {
+			return
+		}
 		w.mu.Lock()
-		w.coming++
-		w.mu.Unlock()
 	}
 }
 
