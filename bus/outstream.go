@@ -26,6 +26,7 @@ import (
 type outStream struct {
 	job       *job
 	wake      chan struct{} // of the handler's goroutine
+	stalled   *time.Timer   // of that goroutine too, once it has waited
 	queued    atomic.Bool
 	published atomic.Uint64 // number of the last frame whose publishing returned
 
@@ -81,9 +82,13 @@ func (s *outStream) soon() {
 func (s *outStream) grant(total uint64) {
 	s.mu.Lock()
 	ok := s.send.Credit.Grant(total)
+	held := s.batches[s.cur].Count() > 0
 	s.mu.Unlock()
 	if !ok {
 		s.job.srv.drops.add(dropCredit, "rpc", s.job.point.Description, "call", s.job.callID())
+	}
+	if held {
+		s.soon()
 	}
 	s.wakeUp()
 }
@@ -139,40 +144,6 @@ func (s *outStream) push(ctx context.Context, e Element) error {
 	return s.full(ctx)
 }
 
-// pushSlowly takes the newest update off b again, which does not fit, and sends
-// it when there is room. It is called with s.mu held and lets go of it.
-func (s *outStream) pushSlowly(ctx context.Context, b *wire.Batch) error {
-	if b.LastSize() > min(chunkSize, s.room) {
-		data := b.CutLast(nil)
-		s.mu.Unlock()
-		return s.pushLong(ctx, data)
-	}
-	if b.Size() > s.room || !s.send.Credit.Fits(flow.Cost(b.Size())) {
-		data := b.CutLast(s.spare[:0])
-		s.spare = data
-		s.mu.Unlock()
-		if err := s.pushLater(ctx, data); err != nil {
-			return err
-		}
-		s.mu.Lock()
-		b = &s.batches[s.cur]
-	}
-	size := b.Size()
-	s.mu.Unlock()
-	if size < batchSize {
-		s.soon()
-		return nil
-	}
-	return s.full(ctx)
-}
-
-// full publishes a batch that is large enough, on the handler's goroutine, and
-// waits until another may gather.
-func (s *outStream) full(ctx context.Context) error {
-	s.flush()
-	return s.wait(ctx, func() bool { return s.batches[s.cur].Size() < batchSize })
-}
-
 func (s *outStream) unencodable(err error) error {
 	if e, ok := err.(*Error); ok {
 		return e
@@ -185,14 +156,13 @@ func (s *outStream) pushLater(ctx context.Context, data []byte) error {
 	s.soon()
 	return s.wait(ctx, func() bool {
 		b := &s.batches[s.cur]
-		b.AppendBytes(data)
-		room, credit := b.Size() <= s.room, s.send.Credit.Fits(flow.Cost(b.Size()))
-		if room && credit {
-			return true
-		}
-		b.CutLast(data[:0])
-		if !credit {
+		size := b.SizeWith(len(data))
+		switch {
+		case !s.send.Credit.Fits(flow.Cost(size)):
 			s.waited |= wire.BlockedOnStream
+		case size <= s.room:
+			b.AppendBytes(data)
+			return true
 		}
 		return false
 	})
@@ -290,14 +260,18 @@ func (s *outStream) wait(ctx context.Context, cond func() bool) error {
 	counters.Blocked()
 	defer counters.Unblocked()
 	stall := s.job.srv.svc.MaxStall
-	stalled := time.NewTimer(stall)
-	defer stalled.Stop()
+	if s.stalled == nil {
+		s.stalled = time.NewTimer(stall)
+	} else {
+		s.stalled.Reset(stall)
+	}
+	defer s.stalled.Stop()
 	for {
 		select {
 		case <-s.wake:
 		case <-ctx.Done():
 			return contextError(ctx, s.job.point.Description)
-		case <-stalled.C:
+		case <-s.stalled.C:
 			return &Error{
 				Code: Stalled, RPC: s.job.point.Description, MayHaveRun: true,
 				Message: fmt.Sprintf("the reader took nothing for %v", stall),
@@ -380,10 +354,14 @@ func (s *outStream) take() (m outMsg, ok bool) {
 		s.sealed, s.opening = nil, false
 	case b.Count() > 0 || s.owesPosition():
 		cost := flow.Cost(b.Size())
+		if !s.send.Credit.Fits(cost) { // one update, which waits for it
+			s.waited |= wire.BlockedOnStream
+			return m, false
+		}
 		if !s.payPeer(cost) {
 			return m, false
 		}
-		seq, _ := s.send.Pay(cost, b.Count()) // push has looked
+		seq, _ := s.send.Pay(cost, b.Count())
 		s.job.point.counters.Sent(b.Count())
 		before, last := s.job.source.stamp()
 		m = outMsg{data: b.Packet(wire.Data{Call: s.job.id, Seq: seq, Before: before, Last: last, Blocked: s.waited}), last: seq}

@@ -340,13 +340,20 @@ func TestAStreamOfTheGreatestAgeIsSentElsewhere(t *testing.T) {
 }
 
 func TestAReaderThatTakesNothingIsGivenUp(t *testing.T) {
+	t.Run("of small updates", func(t *testing.T) { stalls(t, 1000, 200) })
+	t.Run("of updates that each fill a message", func(t *testing.T) { stalls(t, 60_000, 4) })
+}
+
+// stalls has updates of size sent to a reader who takes them too late, but gets
+// at least so many of them.
+func stalls(t *testing.T, size, least int) {
 	synctest.Test(t, func(t *testing.T) {
 		flood := piperpc.RPC[int, []byte]{Name: "flood", Version: 1}
 		net := transport.NewNet(1)
 		srv, err := bus.ServeOn(net.Dial(), bus.Service{Name: "test", MaxStall: 10 * time.Second}, flood.Handler(
 			func(ctx context.Context, _ int) (iter.Seq2[[]byte, error], error) {
 				return func(yield func([]byte, error) bool) {
-					for yield(make([]byte, 1000), nil) {
+					for yield(make([]byte, size), nil) {
 					}
 				}, nil
 			}))
@@ -363,7 +370,7 @@ func TestAReaderThatTakesNothingIsGivenUp(t *testing.T) {
 		for _, last = range updates {
 			n++
 		}
-		if n < 200 || !errors.Is(last, bus.Stalled) {
+		if n < least || !errors.Is(last, bus.Stalled) {
 			t.Errorf("%d updates, then %v", n, last)
 		}
 		client.Close()

@@ -42,6 +42,11 @@ func (b *Batch) Count() int { return b.count }
 // packet but for its head of at most 72 bytes.
 func (b *Batch) Size() int { return max(len(b.buf)-headroom, 0) }
 
+// SizeWith returns what Size will be after an element of n bytes was added.
+func (b *Batch) SizeWith(n int) int {
+	return b.Size() + 1 + sizeVarint(uint64(n)) + n
+}
+
 // LastSize returns the bytes of the newest element's record, 0 if there is none.
 func (b *Batch) LastSize() int {
 	if b.count == 0 {
