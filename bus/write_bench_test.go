@@ -20,13 +20,14 @@ import (
 // its subscriptions.
 type sink struct {
 	transport.Conn
-	subs  map[string]func(transport.Msg)
-	ended chan struct{} // told when a stream's end is published
-	msgs  int
+	subs    map[string]func(transport.Msg)
+	ended   chan struct{} // told when a stream's end is published
+	msgs    int
+	replies chan string // the server's first address
 }
 
 func newSink() *sink {
-	return &sink{Conn: transport.NewNet(1).Dial(), subs: map[string]func(transport.Msg){}, ended: make(chan struct{}, 1)}
+	return &sink{Conn: transport.NewNet(1).Dial(), subs: map[string]func(transport.Msg){}, ended: make(chan struct{}, 1), replies: make(chan string, 1)}
 }
 
 func (s *sink) Subscribe(subject, queue string, f func(transport.Msg)) (transport.Subscription, error) {
@@ -34,7 +35,13 @@ func (s *sink) Subscribe(subject, queue string, f func(transport.Msg)) (transpor
 	return s.Conn.Subscribe(subject, queue, f)
 }
 
-func (s *sink) Publish(_, _ string, data []byte) error {
+func (s *sink) Publish(_, reply string, data []byte) error {
+	if kind, _, _, _ := wire.Next(data); kind == wire.KindAccept {
+		select {
+		case s.replies <- reply:
+		default:
+		}
+	}
 	s.msgs++
 	if kind, _, _, _ := wire.Next(data); kind == wire.KindEnd {
 		s.ended <- struct{}{}
@@ -49,10 +56,12 @@ func (s *sink) stream(call uint64, d bus.Description) {
 }
 
 // open has d called by a reader with all credit there is.
-func (s *sink) open(call uint64, d bus.Description) {
+func (s *sink) open(call uint64, d bus.Description) { s.openWith(call, d, math.MaxInt64) }
+
+func (s *sink) openWith(call uint64, d bus.Description, credit uint64) {
 	packet := wire.Open{
 		Protocol: 1, Client: "reader", Call: call, Kind: uint32(d.Kind),
-		Credit: math.MaxInt64, PeerCredit: math.MaxInt64, ContentType: "application/octet-stream",
+		Credit: credit, PeerCredit: math.MaxInt64, ContentType: "application/octet-stream",
 	}.Append(nil)
 	s.subs[d.String()](transport.Msg{Subject: d.String(), Reply: "_INBOX.reader.1", Data: wire.AppendNumber(packet, call)})
 }
