@@ -51,6 +51,7 @@ type outMsg struct {
 	data    []byte
 	last    uint64 // number of its last frame
 	opening bool
+	batch   *wire.Batch // that data is a part of; nil
 }
 
 func (s *outStream) init(j *job, credit uint64) {
@@ -336,6 +337,11 @@ func (s *outStream) flush() {
 		}
 		if err != nil {
 			s.unpublished(m, err)
+		}
+		if m.batch != nil {
+			m.batch.Reset() // nobody gathers in it while we hold sendMu
+		}
+		if err != nil {
 			return
 		}
 		s.published.Store(m.last)
@@ -343,8 +349,8 @@ func (s *outStream) flush() {
 	}
 }
 
-// take returns the next message. It is valid until the next but one. s.mu is
-// held.
+// take returns the next message, whose batch is to be reset when it was sent.
+// s.mu is held.
 func (s *outStream) take() (m outMsg, ok bool) {
 	switch b := &s.batches[s.cur]; {
 	case s.unsent != nil:
@@ -364,10 +370,9 @@ func (s *outStream) take() (m outMsg, ok bool) {
 		seq, _ := s.send.Pay(cost, b.Count())
 		s.job.point.counters.Sent(b.Count())
 		before, last := s.job.source.stamp()
-		m = outMsg{data: b.Packet(wire.Data{Call: s.job.id, Seq: seq, Before: before, Last: last, Blocked: s.waited}), last: seq}
+		m = outMsg{data: b.Packet(wire.Data{Call: s.job.id, Seq: seq, Before: before, Last: last, Blocked: s.waited}), last: seq, batch: b}
 		s.waited = 0
 		s.cur = 1 - s.cur
-		s.batches[s.cur].Reset()
 	case s.ending:
 		seq, count, _ := s.send.End()
 		end := wire.End{Call: s.job.id, Seq: seq, Count: count}
@@ -392,7 +397,7 @@ func (s *outStream) owesPosition() bool {
 // would not take at all leaves a gap that the reader sees.
 func (s *outStream) unpublished(m outMsg, err error) {
 	if errors.Is(err, transport.ErrNotConnected) {
-		m.data = slices.Clone(m.data)
+		m.data, m.batch = slices.Clone(m.data), nil
 		s.mu.Lock()
 		s.unsent = &m
 		s.mu.Unlock()

@@ -5,6 +5,7 @@ package wire
 import (
 	"bytes"
 	"errors"
+	"sync"
 )
 
 const (
@@ -21,7 +22,7 @@ const (
 var errNotAppended = errors.New("the codec did not append to the bytes it was given")
 
 // A Batch is a Data packet under construction. Its elements are encoded one
-// after another into one buffer, which is used again for the next packet: in a
+// after another into one buffer, which is used again for other packets: in a
 // steady stream no element costs an allocation. The zero Batch is empty and
 // ready for use. It is not safe for concurrent use.
 //
@@ -29,7 +30,8 @@ var errNotAppended = errors.New("the codec did not append to the bytes it was gi
 //	b.Packet(head)         publish what it returns
 //	b.Reset()              then begin the next
 type Batch struct {
-	buf   []byte // headroom, then the records of the elements
+	buf   []byte  // headroom, then the records of the elements; nil in an empty batch
+	home  *[]byte // what buf came from and goes back to
 	count int
 	last  int // where the record of the newest element starts; 0 if not known
 	width int // bytes that the length of the newest element took
@@ -131,21 +133,34 @@ func (b *Batch) Packet(head Data) []byte {
 	return b.buf[start:]
 }
 
-// Reset makes the batch empty. Its buffer is kept if it is of at most 64 KiB, or
-// not much larger than the packet that it held: one great element among small
-// ones does not stay in memory.
+// Reset makes the batch empty and gives its buffer to the next that needs one,
+// so that only batches which hold something take memory. A buffer is dropped if
+// it is of more than 64 KiB and much larger than the packet that it held: one
+// great element among small ones does not stay in memory.
 func (b *Batch) Reset() {
-	if cap(b.buf) > max(keptBuffer, 2*len(b.buf)) {
-		b.buf = nil
+	if b.keeps() {
+		*b.home = b.buf[:0]
+		buffers.Put(b.home)
 	}
-	b.buf = b.buf[:min(headroom, len(b.buf))]
-	b.count, b.last = 0, 0
+	*b = Batch{width: b.width}
 }
 
-// prepare reserves the headroom.
+func (b *Batch) keeps() bool {
+	return b.buf != nil && cap(b.buf) <= max(keptBuffer, 2*len(b.buf))
+}
+
+// buffers are those of no batch.
+var buffers = sync.Pool{New: func() any { return new([]byte) }}
+
+// prepare gets a buffer and reserves the headroom.
 func (b *Batch) prepare() {
-	if len(b.buf) == 0 {
-		b.buf = make([]byte, headroom, 512)
+	if b.buf == nil {
+		b.home = buffers.Get().(*[]byte)
+		b.buf = *b.home
+		if cap(b.buf) < headroom {
+			b.buf = make([]byte, 0, 512)
+		}
+		b.buf = b.buf[:headroom]
 	}
 	b.width = max(b.width, 1)
 }
