@@ -20,7 +20,8 @@ func TestAReusedValueHasNothingOfTheOneBefore(t *testing.T) {
 	var v *structpb.Value
 	var first *structpb.Value
 	for i, want := range []*structpb.Value{
-		structpb.NewStringValue("a string"), structpb.NewNumberValue(4), {},
+		structpb.NewStringValue("a string"), structpb.NewNumberValue(4),
+		{},
 		structpb.NewListValue(&structpb.ListValue{Values: []*structpb.Value{structpb.NewBoolValue(true)}}),
 		structpb.NewListValue(&structpb.ListValue{}),
 	} {
