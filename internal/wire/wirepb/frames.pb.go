@@ -412,7 +412,7 @@ type Open struct {
 	Minor         uint32                 `protobuf:"varint,2,opt,name=minor,proto3" json:"minor,omitempty"`                              // of the caller; informs
 	Features      uint64                 `protobuf:"varint,3,opt,name=features,proto3" json:"features,omitempty"`                        // bits that the caller understands; none are defined yet
 	Client        string                 `protobuf:"bytes,4,opt,name=client,proto3" json:"client,omitempty"`                             // id of the caller's inbox
-	Call          uint64                 `protobuf:"varint,5,opt,name=call,proto3" json:"call,omitempty"`                                // id of the call; also the packet's number
+	Call          uint64                 `protobuf:"varint,5,opt,name=call,proto3" json:"call,omitempty"`                                // id of the call
 	Kind          uint32                 `protobuf:"varint,6,opt,name=kind,proto3" json:"kind,omitempty"`                                // 1 one-way, 2 unary, 3 pipe, 4 state
 	TimeoutUs     uint64                 `protobuf:"varint,7,opt,name=timeout_us,json=timeoutUs,proto3" json:"timeout_us,omitempty"`     // time left for the call; 0 is none
 	SentUs        uint64                 `protobuf:"varint,8,opt,name=sent_us,json=sentUs,proto3" json:"sent_us,omitempty"`              // the caller's clock when it sent this, from any origin
