@@ -49,6 +49,10 @@ func (b *Batch) SizeWith(n int) int {
 	return b.Size() + 1 + sizeVarint(uint64(n)) + n
 }
 
+// Records returns the elements' records. They are a part of the batch's buffer:
+// valid until the batch is changed.
+func (b *Batch) Records() []byte { return b.buf[min(headroom, len(b.buf)):] }
+
 // LastSize returns the bytes of the newest element's record, 0 if there is none.
 func (b *Batch) LastSize() int {
 	if b.count == 0 {

@@ -13,6 +13,7 @@ type First struct {
 	Total    uint64 // length of the value, if it goes on in Chunks
 	Data     []byte // all of the value, or its beginning
 	Resumed  bool   // the updates after the position asked for follow; Data is empty
+	Feed     string // where the updates come; the call itself is over
 }
 
 // Append appends the frame to a packet.
@@ -33,6 +34,7 @@ func (f *First) fields(e *encoder) {
 	e.uint(6, f.Total)
 	e.bytes(7, f.Data)
 	e.bool(8, f.Resumed)
+	e.string(9, f.Feed)
 }
 
 // Parse sets f to the frame with this body. Data aliases body.
@@ -57,6 +59,8 @@ func (f *First) Parse(body []byte) error {
 			f.Data = r.bytes()
 		case 8:
 			f.Resumed = r.bool()
+		case 9:
+			f.Feed = r.string()
 		}
 	}
 	return r.err

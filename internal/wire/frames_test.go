@@ -133,11 +133,11 @@ func TestUnknownFieldsArePassedOver(t *testing.T) {
 }
 
 func TestAnUnknownKindIsNamedAndNotSkipped(t *testing.T) {
-	packet := []byte{0x0a, 0x04, 14<<3 | 2, 0x02, 'h', 'i'}
+	packet := []byte{0x0a, 0x05, 99<<3&0x7f | 2 | 0x80, 99 >> 4, 0x02, 'h', 'i'}
 	packet = wire.Cancel{Call: 7}.Append(packet)
 	k, _, rest, err := wire.Next(packet)
 	unknown, ok := errors.AsType[*wire.UnknownFrameError](err)
-	if k != 0 || !ok || unknown.Number != 14 || !strings.Contains(err.Error(), "14") {
+	if k != 0 || !ok || unknown.Number != 99 || !strings.Contains(err.Error(), "99") {
 		t.Fatalf("%v, %v", k, err)
 	}
 	if k, _, _, err := wire.Next(rest); k != wire.KindCancel || err != nil {
@@ -239,6 +239,7 @@ func TestMalformedBytesAreErrorsThatSayWhatIsWrong(t *testing.T) {
 		{"versions cut off", new(wire.Served).Parse, "\x12\x01\x80", "malformed served: field 2: it is not a list"},
 		{"a version beyond 32 bits", new(wire.Served).Parse, "\x10\x80\x80\x80\x80\x10", "malformed served: field 2: 4294967296 does not fit"},
 		{"elements as a number", new(wire.Data).Parse, "\x08\x01\x30\x01", "malformed data: field 6 has wire type 0, not 2"},
+		{"steps cut off", new(wire.Feed).Parse, "\x22\x01\x80", "malformed feed: field 4: it is not a list"},
 		{"no element", element, "", "malformed data: an element ends too early"},
 		{"an element beyond the end", element, "\x32\x02a", "malformed data: an element ends too early"},
 		{"a length cut off", element, "\x32\x80", "malformed data: an element ends too early"},

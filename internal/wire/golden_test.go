@@ -37,7 +37,7 @@ var golden = []struct {
 	}.Append(nil)},
 	{"first, all fields", wire.First{
 		Call: 1, Seq: 2, Metadata: map[string]string{"region": "eu"}, Epoch: "E", Position: 5, Total: 6, Data: []byte("state"),
-		Resumed: true,
+		Resumed: true, Feed: "F3",
 	}.Append(nil)},
 	{"data", wire.Data{
 		Call: 1, Seq: 2, Before: 3, Last: 5, Blocked: wire.BlockedOnStream | wire.BlockedOnPeer, Elements: []byte("\x32\x03one\x32\x00"),
@@ -57,6 +57,11 @@ var golden = []struct {
 	{"reset", wire.Reset{Call: 1}.Append(nil)},
 	{"ask", wire.Ask{Protocol: 1, Name: "market.prices"}.Append(nil)},
 	{"served", wire.Served{Instance: "I9", Versions: []uint32{1, 2, 300}}.Append(nil)},
+	{"join", wire.AppendNumber(wire.Join{Call: 1, Feed: "F3", From: 300}.Append(nil), 9)},
+	{"feed, all fields", wire.Feed{
+		Call: 1, Before: 7, Last: 10, Steps: []uint32{1, 0, 2}, Faults: []uint32{1}, Elements: []byte("\x32\x03one\x32\x00\x32\x01a"),
+	}.Append(nil)},
+	{"feed, a mark", wire.Feed{Before: 10, Last: 10}.Append(nil)},
 	{"a frame of nothing", wire.Cancel{}.Append(nil)},
 }
 

@@ -23,11 +23,13 @@ const (
 	KindReset  Kind = 11
 	KindAsk    Kind = 12
 	KindServed Kind = 13
+	KindJoin   Kind = 14
+	KindFeed   Kind = 15
 )
 
 var kindNames = [...]string{
 	"none", "open", "accept", "first", "data", "chunk", "fault", "end",
-	"credit", "cancel", "beat", "reset", "ask", "served",
+	"credit", "cancel", "beat", "reset", "ask", "served", "join", "feed",
 }
 
 // String returns the name of k's field in Frame.

@@ -42,6 +42,8 @@ var frames = map[wire.Kind]func() frame{
 	wire.KindReset:  func() frame { return new(wire.Reset) },
 	wire.KindAsk:    func() frame { return new(wire.Ask) },
 	wire.KindServed: func() frame { return new(wire.Served) },
+	wire.KindJoin:   func() frame { return new(wire.Join) },
+	wire.KindFeed:   func() frame { return new(wire.Feed) },
 }
 
 // kindField is the field of Frame for k.
@@ -174,25 +176,24 @@ func randomString(r *rand.Rand) string {
 // randomFrame returns a frame of kind k.
 func randomFrame(r *rand.Rand, k wire.Kind) frame {
 	f := frames[k]()
-	if d, ok := f.(*wire.Data); ok {
-		*d = randomData(r)
-		return f
-	}
 	fill(r, reflect.ValueOf(f).Elem())
+	switch f := f.(type) {
+	case *wire.Data:
+		f.Elements = randomRecords(r)
+	case *wire.Feed:
+		f.Elements = randomRecords(r)
+	}
 	return f
 }
 
-func randomData(r *rand.Rand) wire.Data {
-	var d wire.Data
-	head := reflect.ValueOf(&d).Elem()
-	for i := range head.NumField() - 1 {
-		fill(r, head.Field(i))
-	}
+func randomData(r *rand.Rand) wire.Data { return *randomFrame(r, wire.KindData).(*wire.Data) }
+
+func randomRecords(r *rand.Rand) (records []byte) {
 	for range r.IntN(4) {
 		element := make([]byte, randomLength(r))
-		d.Elements = append(d.Elements, marshal(&wirepb.Data{Elements: [][]byte{element}})...)
+		records = append(records, marshal(&wirepb.Data{Elements: [][]byte{element}})...)
 	}
-	return d
+	return records
 }
 
 func marshal(m proto.Message) []byte {

@@ -84,7 +84,7 @@ func parseFrame(frame []byte) (k Kind, body []byte, err error) {
 		}
 		return 0, nil, r.err
 	}
-	if r.num > uint32(KindServed) {
+	if r.num > uint32(KindFeed) {
 		return 0, nil, &UnknownFrameError{Number: r.num}
 	}
 	body = r.bytes()

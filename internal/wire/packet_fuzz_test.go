@@ -68,15 +68,23 @@ func checkBytes(t *testing.T, f frame, body []byte) error {
 			isWithin(t, f.Error.Detail, body)
 		}
 	case *wire.Data:
-		isWithin(t, f.Elements, body)
-		for records := f.Elements; len(records) > 0; {
-			element, rest, err := wire.NextElement(records)
-			if err != nil {
-				return err
-			}
-			isWithin(t, element, records)
-			records = rest
+		return recordsWithin(t, f.Elements, body)
+	case *wire.Feed:
+		return recordsWithin(t, f.Elements, body)
+	}
+	return nil
+}
+
+func recordsWithin(t *testing.T, records, body []byte) error {
+	t.Helper()
+	isWithin(t, records, body)
+	for len(records) > 0 {
+		element, rest, err := wire.NextElement(records)
+		if err != nil {
+			return err
 		}
+		isWithin(t, element, records)
+		records = rest
 	}
 	return nil
 }
@@ -109,7 +117,7 @@ func write(fs []parsed, number uint64) []byte {
 // written again byte for byte.
 func FuzzPacket(f *testing.F) {
 	r := rand.New(rand.NewPCG(4, 4))
-	for k := wire.KindOpen; k <= wire.KindServed; k++ {
+	for k := wire.KindOpen; k <= wire.KindFeed; k++ {
 		f.Add(wire.AppendNumber(randomFrame(r, k).Append(randomFrame(r, k).Append(nil)), 1))
 	}
 	for _, g := range golden {

@@ -14,7 +14,7 @@ import (
 //	_D.i.<instance>.<full name>.v<version>   request to one instance: callers publish, the instance subscribes
 //	_D.m.<full name>.one                     menu question: callers publish, responders subscribe in a queue
 //	_D.m.<full name>.all                     menu question: callers and tools publish, every responder subscribes
-//	_D.f.…                                   reserved for feeds
+//	_D.f.<full name>.v<version>.<instance>.<token>  a feed: the instance publishes, callers subscribe
 //	_D.a.<full name>                         what one responder serves now: responders publish, callers subscribe
 //
 // A full name is that of the RPC behind the service's prefix, as [FullName]
@@ -27,6 +27,7 @@ const (
 	instanceRoot = Root + ".i."
 	menuRoot     = Root + ".m."
 	announceRoot = Root + ".a."
+	feedRoot     = Root + ".f."
 )
 
 // FullName joins a prefix, which may be empty, and the name of an RPC.
@@ -124,6 +125,12 @@ func MenuAllSubject(fullName string) string { return menuRoot + fullName + ".all
 // when they come, when they leave. Responders publish; who wants to know
 // subscribes.
 func AnnounceSubject(fullName string) string { return announceRoot + fullName }
+
+// FeedSubject is where an instance publishes the updates of one feed, whose token
+// it gives to the callers that may have it. Those subscribe.
+func FeedSubject(fullName string, version int, instance, token string) string {
+	return feedRoot + RequestSubject(fullName, version) + "." + instance + "." + token
+}
 
 // IsAnnounceSubject reports whether subject is an [AnnounceSubject].
 func IsAnnounceSubject(subject string) bool { return strings.HasPrefix(subject, announceRoot) }

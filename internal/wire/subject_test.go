@@ -22,6 +22,7 @@ func TestSubjects(t *testing.T) {
 		{wire.MenuOneSubject(full), "_D.m.acme.market.prices.one"},
 		{wire.MenuAllSubject(full), "_D.m.acme.market.prices.all"},
 		{wire.AnnounceSubject(full), "_D.a.acme.market.prices"},
+		{wire.FeedSubject(full, 2, "I9", "token"), "_D.f.acme.market.prices.v2.I9.token"},
 	} {
 		if c.got != c.want {
 			t.Errorf("got %s, want %s", c.got, c.want)

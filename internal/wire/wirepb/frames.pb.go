@@ -5,9 +5,9 @@
 //
 // Senders encode fields in ascending order, leave out those that are zero or
 // empty, and sort metadata by key. Receivers take any order, with one exception:
-// the elements of a Data frame come last.
+// the elements of a Data or a Feed frame come last.
 //
-// A minor version may add fields to any message but Data, and receivers pass
+// A minor version may add fields to any message but Data and Feed, and receivers pass
 // over fields that they do not know. A new kind of frame is sent only to a peer
 // whose feature bits allow it: a Frame without a known kind is an error.
 //
@@ -111,6 +111,8 @@ type Frame struct {
 	//	*Frame_Reset_
 	//	*Frame_Ask
 	//	*Frame_Served
+	//	*Frame_Join
+	//	*Frame_Feed
 	Kind          isFrame_Kind `protobuf_oneof:"kind"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -270,6 +272,24 @@ func (x *Frame) GetServed() *Served {
 	return nil
 }
 
+func (x *Frame) GetJoin() *Join {
+	if x != nil {
+		if x, ok := x.Kind.(*Frame_Join); ok {
+			return x.Join
+		}
+	}
+	return nil
+}
+
+func (x *Frame) GetFeed() *Feed {
+	if x != nil {
+		if x, ok := x.Kind.(*Frame_Feed); ok {
+			return x.Feed
+		}
+	}
+	return nil
+}
+
 type isFrame_Kind interface {
 	isFrame_Kind()
 }
@@ -326,6 +346,14 @@ type Frame_Served struct {
 	Served *Served `protobuf:"bytes,13,opt,name=served,proto3,oneof"`
 }
 
+type Frame_Join struct {
+	Join *Join `protobuf:"bytes,14,opt,name=join,proto3,oneof"`
+}
+
+type Frame_Feed struct {
+	Feed *Feed `protobuf:"bytes,15,opt,name=feed,proto3,oneof"`
+}
+
 func (*Frame_Open) isFrame_Kind() {}
 
 func (*Frame_Accept) isFrame_Kind() {}
@@ -351,6 +379,10 @@ func (*Frame_Reset_) isFrame_Kind() {}
 func (*Frame_Ask) isFrame_Kind() {}
 
 func (*Frame_Served) isFrame_Kind() {}
+
+func (*Frame_Join) isFrame_Kind() {}
+
+func (*Frame_Feed) isFrame_Kind() {}
 
 // A Pair of metadata. Of equal keys the last counts.
 type Pair struct {
@@ -410,7 +442,7 @@ type Open struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Protocol      uint32                 `protobuf:"varint,1,opt,name=protocol,proto3" json:"protocol,omitempty"`                        // 1; any other is refused
 	Minor         uint32                 `protobuf:"varint,2,opt,name=minor,proto3" json:"minor,omitempty"`                              // of the caller; informs
-	Features      uint64                 `protobuf:"varint,3,opt,name=features,proto3" json:"features,omitempty"`                        // bits that the caller understands; none are defined yet
+	Features      uint64                 `protobuf:"varint,3,opt,name=features,proto3" json:"features,omitempty"`                        // bits that the caller understands; 1, feeds
 	Client        string                 `protobuf:"bytes,4,opt,name=client,proto3" json:"client,omitempty"`                             // id of the caller's inbox
 	Call          uint64                 `protobuf:"varint,5,opt,name=call,proto3" json:"call,omitempty"`                                // id of the call
 	Kind          uint32                 `protobuf:"varint,6,opt,name=kind,proto3" json:"kind,omitempty"`                                // 1 one-way, 2 unary, 3 pipe, 4 state
@@ -694,6 +726,7 @@ type First struct {
 	Total         uint64                 `protobuf:"varint,6,opt,name=total,proto3" json:"total,omitempty"`       // length of the value, if it goes on in Chunks
 	Data          []byte                 `protobuf:"bytes,7,opt,name=data,proto3" json:"data,omitempty"`          // all of the value, or its beginning
 	Resumed       bool                   `protobuf:"varint,8,opt,name=resumed,proto3" json:"resumed,omitempty"`   // the updates after the position asked for follow, data is empty
+	Feed          string                 `protobuf:"bytes,9,opt,name=feed,proto3" json:"feed,omitempty"`          // where the updates come; the call itself is over
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -782,6 +815,13 @@ func (x *First) GetResumed() bool {
 		return x.Resumed
 	}
 	return false
+}
+
+func (x *First) GetFeed() string {
+	if x != nil {
+		return x.Feed
+	}
+	return ""
 }
 
 // Data carries updates.
@@ -1521,6 +1561,154 @@ func (x *Served) GetVersions() []uint32 {
 	return nil
 }
 
+// Join makes the caller a member of a feed, or renews that, and asks for what it
+// missed. Caller to responder, if the caller's features have bit 1.
+type Join struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Call          uint64                 `protobuf:"varint,1,opt,name=call,proto3" json:"call,omitempty"` // the membership, a call of its own
+	Feed          string                 `protobuf:"bytes,2,opt,name=feed,proto3" json:"feed,omitempty"`  // as First named it
+	From          uint64                 `protobuf:"varint,3,opt,name=from,proto3" json:"from,omitempty"` // the last position of the feed that the caller has
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Join) Reset() {
+	*x = Join{}
+	mi := &file_frames_proto_msgTypes[17]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Join) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Join) ProtoMessage() {}
+
+func (x *Join) ProtoReflect() protoreflect.Message {
+	mi := &file_frames_proto_msgTypes[17]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Join.ProtoReflect.Descriptor instead.
+func (*Join) Descriptor() ([]byte, []int) {
+	return file_frames_proto_rawDescGZIP(), []int{17}
+}
+
+func (x *Join) GetCall() uint64 {
+	if x != nil {
+		return x.Call
+	}
+	return 0
+}
+
+func (x *Join) GetFeed() string {
+	if x != nil {
+		return x.Feed
+	}
+	return ""
+}
+
+func (x *Join) GetFrom() uint64 {
+	if x != nil {
+		return x.From
+	}
+	return 0
+}
+
+// Feed carries updates to all members of a feed, or those that one of them
+// missed. Without elements it says where the feed stands.
+type Feed struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Call          uint64                 `protobuf:"varint,1,opt,name=call,proto3" json:"call,omitempty"`     // of the Join that this answers; 0 to all
+	Before        uint64                 `protobuf:"varint,2,opt,name=before,proto3" json:"before,omitempty"` // position in the source before and after these updates
+	Last          uint64                 `protobuf:"varint,3,opt,name=last,proto3" json:"last,omitempty"`
+	Steps         []uint32               `protobuf:"varint,4,rep,packed,name=steps,proto3" json:"steps,omitempty"`   // by how much each element's position is beyond the one before; none: 1 each
+	Faults        []uint32               `protobuf:"varint,5,rep,packed,name=faults,proto3" json:"faults,omitempty"` // which elements, from 0, are texts of what is wrong with an update
+	Elements      [][]byte               `protobuf:"bytes,6,rep,name=elements,proto3" json:"elements,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Feed) Reset() {
+	*x = Feed{}
+	mi := &file_frames_proto_msgTypes[18]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Feed) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Feed) ProtoMessage() {}
+
+func (x *Feed) ProtoReflect() protoreflect.Message {
+	mi := &file_frames_proto_msgTypes[18]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Feed.ProtoReflect.Descriptor instead.
+func (*Feed) Descriptor() ([]byte, []int) {
+	return file_frames_proto_rawDescGZIP(), []int{18}
+}
+
+func (x *Feed) GetCall() uint64 {
+	if x != nil {
+		return x.Call
+	}
+	return 0
+}
+
+func (x *Feed) GetBefore() uint64 {
+	if x != nil {
+		return x.Before
+	}
+	return 0
+}
+
+func (x *Feed) GetLast() uint64 {
+	if x != nil {
+		return x.Last
+	}
+	return 0
+}
+
+func (x *Feed) GetSteps() []uint32 {
+	if x != nil {
+		return x.Steps
+	}
+	return nil
+}
+
+func (x *Feed) GetFaults() []uint32 {
+	if x != nil {
+		return x.Faults
+	}
+	return nil
+}
+
+func (x *Feed) GetElements() [][]byte {
+	if x != nil {
+		return x.Elements
+	}
+	return nil
+}
+
 type Beat_Call struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	Call  uint64                 `protobuf:"varint,1,opt,name=call,proto3" json:"call,omitempty"`
@@ -1532,7 +1720,7 @@ type Beat_Call struct {
 
 func (x *Beat_Call) Reset() {
 	*x = Beat_Call{}
-	mi := &file_frames_proto_msgTypes[17]
+	mi := &file_frames_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1544,7 +1732,7 @@ func (x *Beat_Call) String() string {
 func (*Beat_Call) ProtoMessage() {}
 
 func (x *Beat_Call) ProtoReflect() protoreflect.Message {
-	mi := &file_frames_proto_msgTypes[17]
+	mi := &file_frames_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1581,7 +1769,7 @@ const file_frames_proto_rawDesc = "" +
 	"\fframes.proto\x12\x0fdurabus.wire.v1\"P\n" +
 	"\x06Packet\x12.\n" +
 	"\x06frames\x18\x01 \x03(\v2\x16.durabus.wire.v1.FrameR\x06frames\x12\x16\n" +
-	"\x06number\x18\x02 \x01(\x04R\x06number\"\xf6\x04\n" +
+	"\x06number\x18\x02 \x01(\x04R\x06number\"\xd0\x05\n" +
 	"\x05Frame\x12+\n" +
 	"\x04open\x18\x01 \x01(\v2\x15.durabus.wire.v1.OpenH\x00R\x04open\x121\n" +
 	"\x06accept\x18\x02 \x01(\v2\x17.durabus.wire.v1.AcceptH\x00R\x06accept\x12.\n" +
@@ -1596,7 +1784,9 @@ const file_frames_proto_rawDesc = "" +
 	" \x01(\v2\x15.durabus.wire.v1.BeatH\x00R\x04beat\x12.\n" +
 	"\x05reset\x18\v \x01(\v2\x16.durabus.wire.v1.ResetH\x00R\x05reset\x12(\n" +
 	"\x03ask\x18\f \x01(\v2\x14.durabus.wire.v1.AskH\x00R\x03ask\x121\n" +
-	"\x06served\x18\r \x01(\v2\x17.durabus.wire.v1.ServedH\x00R\x06servedB\x06\n" +
+	"\x06served\x18\r \x01(\v2\x17.durabus.wire.v1.ServedH\x00R\x06served\x12+\n" +
+	"\x04join\x18\x0e \x01(\v2\x15.durabus.wire.v1.JoinH\x00R\x04join\x12+\n" +
+	"\x04feed\x18\x0f \x01(\v2\x15.durabus.wire.v1.FeedH\x00R\x04feedB\x06\n" +
 	"\x04kind\".\n" +
 	"\x04Pair\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
@@ -1630,7 +1820,7 @@ const file_frames_proto_rawDesc = "" +
 	"\binstance\x18\x05 \x01(\tR\binstance\x12\x16\n" +
 	"\x06credit\x18\x06 \x01(\x04R\x06credit\x12\x18\n" +
 	"\asession\x18\a \x01(\x04R\asession\x12\x12\n" +
-	"\x04used\x18\b \x01(\x04R\x04used\"\xd6\x01\n" +
+	"\x04used\x18\b \x01(\x04R\x04used\"\xea\x01\n" +
 	"\x05First\x12\x12\n" +
 	"\x04call\x18\x01 \x01(\x04R\x04call\x12\x10\n" +
 	"\x03seq\x18\x02 \x01(\x04R\x03seq\x121\n" +
@@ -1639,7 +1829,8 @@ const file_frames_proto_rawDesc = "" +
 	"\bposition\x18\x05 \x01(\x04R\bposition\x12\x14\n" +
 	"\x05total\x18\x06 \x01(\x04R\x05total\x12\x12\n" +
 	"\x04data\x18\a \x01(\fR\x04data\x12\x18\n" +
-	"\aresumed\x18\b \x01(\bR\aresumed\"\x8e\x01\n" +
+	"\aresumed\x18\b \x01(\bR\aresumed\x12\x12\n" +
+	"\x04feed\x18\t \x01(\tR\x04feed\"\x8e\x01\n" +
 	"\x04Data\x12\x12\n" +
 	"\x04call\x18\x01 \x01(\x04R\x04call\x12\x10\n" +
 	"\x03seq\x18\x02 \x01(\x04R\x03seq\x12\x16\n" +
@@ -1695,7 +1886,18 @@ const file_frames_proto_rawDesc = "" +
 	"\x04name\x18\x02 \x01(\tR\x04name\"@\n" +
 	"\x06Served\x12\x1a\n" +
 	"\binstance\x18\x01 \x01(\tR\binstance\x12\x1a\n" +
-	"\bversions\x18\x02 \x03(\rR\bversionsB1Z/github.com/durabus/durabus/internal/wire/wirepbb\x06proto3"
+	"\bversions\x18\x02 \x03(\rR\bversions\"B\n" +
+	"\x04Join\x12\x12\n" +
+	"\x04call\x18\x01 \x01(\x04R\x04call\x12\x12\n" +
+	"\x04feed\x18\x02 \x01(\tR\x04feed\x12\x12\n" +
+	"\x04from\x18\x03 \x01(\x04R\x04from\"\x90\x01\n" +
+	"\x04Feed\x12\x12\n" +
+	"\x04call\x18\x01 \x01(\x04R\x04call\x12\x16\n" +
+	"\x06before\x18\x02 \x01(\x04R\x06before\x12\x12\n" +
+	"\x04last\x18\x03 \x01(\x04R\x04last\x12\x14\n" +
+	"\x05steps\x18\x04 \x03(\rR\x05steps\x12\x16\n" +
+	"\x06faults\x18\x05 \x03(\rR\x06faults\x12\x1a\n" +
+	"\belements\x18\x06 \x03(\fR\belementsB1Z/github.com/durabus/durabus/internal/wire/wirepbb\x06proto3"
 
 var (
 	file_frames_proto_rawDescOnce sync.Once
@@ -1709,7 +1911,7 @@ func file_frames_proto_rawDescGZIP() []byte {
 	return file_frames_proto_rawDescData
 }
 
-var file_frames_proto_msgTypes = make([]protoimpl.MessageInfo, 18)
+var file_frames_proto_msgTypes = make([]protoimpl.MessageInfo, 20)
 var file_frames_proto_goTypes = []any{
 	(*Packet)(nil),    // 0: durabus.wire.v1.Packet
 	(*Frame)(nil),     // 1: durabus.wire.v1.Frame
@@ -1728,7 +1930,9 @@ var file_frames_proto_goTypes = []any{
 	(*Reset)(nil),     // 14: durabus.wire.v1.Reset
 	(*Ask)(nil),       // 15: durabus.wire.v1.Ask
 	(*Served)(nil),    // 16: durabus.wire.v1.Served
-	(*Beat_Call)(nil), // 17: durabus.wire.v1.Beat.Call
+	(*Join)(nil),      // 17: durabus.wire.v1.Join
+	(*Feed)(nil),      // 18: durabus.wire.v1.Feed
+	(*Beat_Call)(nil), // 19: durabus.wire.v1.Beat.Call
 }
 var file_frames_proto_depIdxs = []int32{
 	1,  // 0: durabus.wire.v1.Packet.frames:type_name -> durabus.wire.v1.Frame
@@ -1745,16 +1949,18 @@ var file_frames_proto_depIdxs = []int32{
 	14, // 11: durabus.wire.v1.Frame.reset:type_name -> durabus.wire.v1.Reset
 	15, // 12: durabus.wire.v1.Frame.ask:type_name -> durabus.wire.v1.Ask
 	16, // 13: durabus.wire.v1.Frame.served:type_name -> durabus.wire.v1.Served
-	2,  // 14: durabus.wire.v1.Open.metadata:type_name -> durabus.wire.v1.Pair
-	2,  // 15: durabus.wire.v1.First.metadata:type_name -> durabus.wire.v1.Pair
-	10, // 16: durabus.wire.v1.Fault.error:type_name -> durabus.wire.v1.Error
-	10, // 17: durabus.wire.v1.End.error:type_name -> durabus.wire.v1.Error
-	17, // 18: durabus.wire.v1.Beat.calls:type_name -> durabus.wire.v1.Beat.Call
-	19, // [19:19] is the sub-list for method output_type
-	19, // [19:19] is the sub-list for method input_type
-	19, // [19:19] is the sub-list for extension type_name
-	19, // [19:19] is the sub-list for extension extendee
-	0,  // [0:19] is the sub-list for field type_name
+	17, // 14: durabus.wire.v1.Frame.join:type_name -> durabus.wire.v1.Join
+	18, // 15: durabus.wire.v1.Frame.feed:type_name -> durabus.wire.v1.Feed
+	2,  // 16: durabus.wire.v1.Open.metadata:type_name -> durabus.wire.v1.Pair
+	2,  // 17: durabus.wire.v1.First.metadata:type_name -> durabus.wire.v1.Pair
+	10, // 18: durabus.wire.v1.Fault.error:type_name -> durabus.wire.v1.Error
+	10, // 19: durabus.wire.v1.End.error:type_name -> durabus.wire.v1.Error
+	19, // 20: durabus.wire.v1.Beat.calls:type_name -> durabus.wire.v1.Beat.Call
+	21, // [21:21] is the sub-list for method output_type
+	21, // [21:21] is the sub-list for method input_type
+	21, // [21:21] is the sub-list for extension type_name
+	21, // [21:21] is the sub-list for extension extendee
+	0,  // [0:21] is the sub-list for field type_name
 }
 
 func init() { file_frames_proto_init() }
@@ -1776,6 +1982,8 @@ func file_frames_proto_init() {
 		(*Frame_Reset_)(nil),
 		(*Frame_Ask)(nil),
 		(*Frame_Served)(nil),
+		(*Frame_Join)(nil),
+		(*Frame_Feed)(nil),
 	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
@@ -1783,7 +1991,7 @@ func file_frames_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_frames_proto_rawDesc), len(file_frames_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   18,
+			NumMessages:   20,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
