@@ -17,8 +17,11 @@ import (
 const (
 	protocolVersion = 1
 	protocolMinor   = 0
-	features        = 0
+	features        = featureFeeds
 )
+
+// The bits of features.
+const featureFeeds = 1
 
 // An attempt says what went before in sending one call.
 type attempt struct {
@@ -30,6 +33,8 @@ type attempt struct {
 	since     time.Duration // when it was sent first, if it was silent
 	fresh     bool          // it was too old on arrival: have our clock learned anew
 	from      place         // where the stream that it takes up stands
+	private   bool          // not by a shared feed
+	old       int           // times that a feed did not go on behind its state
 }
 
 // attempt sends c once and waits for what its kind promises first.
@@ -59,9 +64,9 @@ func (b *mailbox) dispatch(ctx context.Context, subject string, c Call, how atte
 }
 
 func newReader(in *inCall, c Call, how attempt) *reader {
-	r := &reader{c: in}
+	r := &reader{c: in, name: how.name}
 	if in.resume {
-		r.call, r.name = &c, how.name
+		r.call = &c
 	}
 	return r
 }
@@ -111,7 +116,7 @@ func window(n int) int {
 // is in it, or else its length.
 func (c *inCall) request(ctx context.Context, call Call, how attempt, now time.Duration) (wire.Open, error) {
 	o := wire.Open{
-		Protocol: protocolVersion, Minor: protocolMinor, Features: features, Client: c.box.id,
+		Protocol: protocolVersion, Minor: protocolMinor, Features: c.box.sharing(call, how.private || c.resume), Client: c.box.id,
 		Kind: uint32(call.Kind), ContentType: call.ContentType, Metadata: call.Metadata,
 		Allow: firstAllow, PeerCredit: peerWindow, Epoch: how.from.epoch, Position: how.from.position,
 	}

@@ -107,6 +107,7 @@ type Reply struct {
 // one of its sequence: who keeps it must copy it.
 type Element struct {
 	data   []byte
+	memo   *memo // of what is read by several
 	encode func(dst []byte) ([]byte, error)
 }
 
@@ -192,6 +193,8 @@ type Handler struct {
 	Schema      Schema // of what Call takes and gives; nil is unknown
 	Call        CallFunc
 	Err         error // why its definition cannot be served; Serve returns it
+
+	shared bool
 }
 
 // With returns h behind middleware; the first sees a call first.

@@ -19,6 +19,12 @@ type ClientOptions struct {
 	Prefix     string       // of all RPC names, such as "acme"; default none
 	Middleware []Middleware // the first sees a call first
 
+	// Feeds is a connection of its own for the feeds that callers share; default
+	// the client's. A broker closes the connection of a process that does not take
+	// its messages, and a busy feed whose frames wait in front of answers delays
+	// them: where feeds are busy, give them a connection that calls do not need.
+	Feeds *nats.Conn
+
 	// AnyConn takes the connection whatever its options are. Without it NewClient
 	// refuses those that can lose or repeat calls, by name; see [Connect].
 	AnyConn bool
@@ -44,7 +50,14 @@ func NewClient(nc *nats.Conn, o ClientOptions) *Client {
 	if err != nil {
 		return &Client{err: err}
 	}
-	return newClient(transport.Over(nc), o)
+	cl := newClient(transport.Over(nc), o)
+	if o.Feeds != nil {
+		if err := checkConn(o.Feeds, o.AnyConn); err != nil {
+			return &Client{err: err}
+		}
+		cl.box.feedConn = transport.Over(o.Feeds)
+	}
+	return cl
 }
 
 func newClient(conn transport.Conn, o ClientOptions) *Client {
@@ -186,11 +199,20 @@ func (cl *Client) send(ctx context.Context, c Call) (Reply, error) {
 			how.silent, how.since = true, sent
 		case e.Err == errAged && !how.fresh:
 			how.fresh = true
+		case e.Err == errNoFeed && !how.private:
+			how.private = true
+		case e.Err == errOldFeed && how.old < maxOldFeeds:
+			how.old++
+			how.private = how.old == maxOldFeeds
 		default:
 			return r, err
 		}
 	}
 }
+
+// maxOldFeeds is how many feeds that do not go on behind their state are believed
+// before a stream is asked for that nobody shares.
+const maxOldFeeds = 3
 
 // untaken reports whether another responder may take the call that ended so: it
 // reached none, or one that is leaving.

@@ -97,6 +97,7 @@ func (s *session) frame(k wire.Kind, body []byte) error {
 		if j := s.find(f.Call); j != nil {
 			j.abandon(Canceled)
 		}
+		s.leave(f.Call)
 	case wire.KindReset:
 		var f wire.Reset
 		if err := f.Parse(body); err != nil {
@@ -105,6 +106,7 @@ func (s *session) frame(k wire.Kind, body []byte) error {
 		if j := s.find(f.Call); j != nil {
 			j.abandon(Gone)
 		}
+		s.leave(f.Call)
 	case wire.KindChunk:
 		var f wire.Chunk
 		if err := f.Parse(body); err != nil {
@@ -122,6 +124,12 @@ func (s *session) frame(k wire.Kind, body []byte) error {
 			return err
 		}
 		s.heardBeat(&f)
+	case wire.KindJoin:
+		var f wire.Join
+		if err := f.Parse(body); err != nil {
+			return err
+		}
+		return s.join(&f)
 	default:
 		s.srv.drops.add(dropMisplaced, "client", s.client, "frame", k)
 	}
@@ -141,6 +149,9 @@ func (s *session) heardBeat(f *wire.Beat) {
 			if bc.Number > 0 {
 				j.out.grant(bc.Number)
 			}
+			continue
+		}
+		if s.isMember(bc.Call) {
 			continue
 		}
 		s.mu.Lock()

@@ -362,6 +362,8 @@ func (c *inCall) endedLocked() bool {
 		return true
 	case c.desc.Kind == Unary:
 		return c.isShort()
+	case c.first.Feed != "":
+		return c.opened && c.first.Total <= uint64(len(c.first.Data))
 	case c.desc.Kind == OneWay:
 		return c.sentAll
 	}

@@ -45,6 +45,8 @@ type job struct {
 
 	epoch    string // of the source where the stream begins
 	position uint64
+	shared   bool   // its updates may come on a feed
+	feed     string // the token of that
 
 	// The session's:
 	told       uint64 // what the last heartbeat said was published
@@ -66,6 +68,7 @@ func (s *Server) newJob(p *endpoint, o *wire.Open, m *transport.Msg, now time.Du
 	}
 	if p.Kind.Streams() {
 		j.makeOut()
+		j.shared = s.wantsFeed(j, o)
 		j.source.epoch, j.source.after = o.Epoch, o.Position
 	}
 	return j
@@ -111,15 +114,11 @@ func (j *job) run() time.Duration {
 			j.over()
 		}
 	}()
-	ctx := context.Context(&j.ctx)
-	if j.point.Kind.Streams() {
-		ctx = withSource(ctx, j.source)
-	}
-	r, err := j.srv.mux.call(ctx, j.call, j)
+	r, err := j.carryOut()
 	if e, ok := err.(*Error); ok {
 		j.blame(e)
 	}
-	if err == nil && j.point.Kind.Streams() {
+	if err == nil && j.point.Kind.Streams() && j.feed == "" {
 		err = j.locate()
 	}
 	now := j.verdict(err)
@@ -139,6 +138,8 @@ func (j *job) run() time.Duration {
 		j.answerPlain(r, err)
 	case err != nil:
 		j.answerError(err)
+	case j.feed != "":
+		j.answerShared(r)
 	case j.point.Kind.Streams():
 		streams = true
 		j.stream(r)
@@ -146,6 +147,20 @@ func (j *job) run() time.Duration {
 		j.answerLong(r)
 	}
 	return now
+}
+
+// carryOut runs the handler.
+func (j *job) carryOut() (Reply, error) {
+	if j.shared {
+		if f, r, err := j.join(); f != nil || err != nil {
+			return r, err
+		}
+	}
+	ctx := context.Context(&j.ctx)
+	if j.point.Kind.Streams() {
+		ctx = withSource(ctx, j.source)
+	}
+	return j.srv.mux.call(ctx, j.call, j)
 }
 
 // locate learns where the stream stands in its source. A caller that wants to

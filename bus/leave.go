@@ -82,6 +82,7 @@ func (s *Server) endStreams() {
 			j.leave()
 		}
 	}
+	s.feeds.leave()
 }
 
 // idle waits for the handlers.

@@ -54,7 +54,7 @@ func (l local) Call(ctx context.Context, c Call) (Reply, error) {
 	return r, err
 }
 
-// A localCall is a call to a local.
+// A localCall is a call to a local, or that of a feed's pump.
 type localCall struct{ in *Incoming }
 
 func (c localCall) callID() string      { return c.in.CallID }

@@ -31,12 +31,13 @@ const (
 //
 // Locks are taken in the order mailbox, inCall, peer.
 type mailbox struct {
-	conn  transport.Conn
-	id    string // the client's, on the wire
-	inbox string // the subjects of replies are this and a number
-	out   *outbox
-	drops drops
-	start time.Time
+	conn     transport.Conn
+	feedConn transport.Conn // of feeds; the same, if there is no other
+	id       string         // the client's, on the wire
+	inbox    string         // the subjects of replies are this and a number
+	out      *outbox
+	drops    drops
+	start    time.Time
 
 	accept wire.Accept // the newest, for the inbox's callback: the next shares its strings
 
@@ -48,31 +49,36 @@ type mailbox struct {
 
 	anyTurned atomic.Bool // turned is not empty
 
-	mu     sync.Mutex // guards the fields below
-	sub    transport.Subscription
-	stop   func()        // of the connection's events
-	again  chan struct{} // closed when the connection is back; nil while it is there
-	gen    uint64        // the connection's generation when it was looked at last
-	closed bool
-	denied error // why the inbox cannot receive
-	calls  map[uint64]*inCall
-	peers  map[string]*peer
-	probes map[uint64]*peer // heartbeats that the broker may say nobody received
-	asks   map[uint64]question
-	menus  map[string]*knownMenu
-	turned map[string]bool // subjects of requests whose last responder is leaving
-	tick   bool            // whether the ticking goroutine runs
-	quit   chan struct{}
-	wg     sync.WaitGroup
+	mu        sync.Mutex // guards the fields below
+	sub       transport.Subscription
+	stop      func()        // of the connection's events
+	again     chan struct{} // closed when the connection is back; nil while it is there
+	gen       uint64        // the connection's generation when it was looked at last
+	closed    bool
+	denied    error // why the inbox cannot receive
+	calls     map[uint64]*inCall
+	peers     map[string]*peer
+	probes    map[uint64]*peer // heartbeats that the broker may say nobody received
+	asks      map[uint64]question
+	menus     map[string]*knownMenu
+	turned    map[string]bool               // subjects of requests whose last responder is leaving
+	feeds     map[inFeedKey]*inFeed         // that readers may join
+	joins     map[uint64]*inFeed            // by the calls of the memberships
+	unshared  map[Description]time.Duration // until when they are opened without feeds
+	stopFeeds func()                        // of the events of their connection; nil if that is the same
+	tick      bool                          // whether the ticking goroutine runs
+	quit      chan struct{}
+	wg        sync.WaitGroup
 }
 
 func newMailbox(conn transport.Conn) *mailbox {
 	id := newID()
 	return &mailbox{
-		conn: conn, id: id, out: newOutbox(), start: time.Now(),
+		conn: conn, feedConn: conn, id: id, out: newOutbox(), start: time.Now(),
 		drops: drops{who: "client " + id}, onWay: newBudget(inboxBudget), values: newBudget(valueBudget),
 		calls: map[uint64]*inCall{}, peers: map[string]*peer{}, probes: map[uint64]*peer{},
 		asks: map[uint64]question{}, menus: map[string]*knownMenu{}, turned: map[string]bool{}, quit: make(chan struct{}),
+		feeds: map[inFeedKey]*inFeed{}, joins: map[uint64]*inFeed{}, unshared: map[Description]time.Duration{},
 		wakers: sync.Pool{New: func() any { return make(chan struct{}, 1) }},
 	}
 }
@@ -114,6 +120,9 @@ func (b *mailbox) open() error {
 	b.sub, b.gen = sub, b.conn.Generation()
 	b.most.Store(int64(b.conn.MaxPayload()))
 	b.stop = b.conn.Notify(b.event)
+	if b.feedConn != b.conn {
+		b.stopFeeds = b.feedConn.Notify(b.feedEvent)
+	}
 	if !b.conn.Connected() {
 		b.again = make(chan struct{})
 		b.startTick()
@@ -212,6 +221,11 @@ func (b *mailbox) lost(ev transport.Event) {
 		}
 		c.disconnected(e)
 	}
+	if ev.Kind == transport.Closed {
+		for _, f := range b.joins {
+			f.fail(&Error{Code: Disconnected, RPC: f.desc, Instance: f.key.instance, MayHaveRun: true, Message: "the connection to the broker was closed"})
+		}
+	}
 	for _, p := range b.peers {
 		p.disconnected(b.number.Load())
 	}
@@ -240,6 +254,7 @@ func (b *mailbox) back() {
 	for _, p := range b.peers {
 		p.reconnected(b.now())
 	}
+	b.rejoin()
 }
 
 // wasDenied finds the calls that the broker refused to carry.
@@ -254,6 +269,7 @@ func (b *mailbox) wasDenied(ev transport.Event) {
 		}
 		return
 	}
+	b.feedDenied(ev)
 	for _, p := range b.peers {
 		if p.writesTo(ev.Subject) {
 			for _, c := range p.all() {
@@ -310,6 +326,7 @@ func (b *mailbox) ticked(now time.Duration, late bool) bool {
 	for _, c := range b.calls {
 		c.ticked(now, late)
 	}
+	b.tickFeeds(now, late)
 	for _, p := range b.peers {
 		switch p.ticked(now) {
 		case flow.Beat:
@@ -360,6 +377,14 @@ func (b *mailbox) gone(p *peer, why string) {
 			delete(b.calls, c.id)
 		}
 	}
+	for _, f := range p.allFeeds() {
+		e := &Error{Code: Gone, RPC: f.desc, Instance: p.instance, CallID: callID(b.id, f.call), MayHaveRun: true, Message: why, Again: b.comes(f.name, f.desc.Version)}
+		if !b.conn.Connected() {
+			e = b.disconnected(f.desc, true)
+			e.Code = Lost
+		}
+		f.fail(e)
+	}
 	b.left(p.instance)
 }
 
@@ -382,6 +407,10 @@ func (b *mailbox) close() error {
 	for _, c := range b.calls {
 		calls = append(calls, c)
 	}
+	for _, f := range b.joins {
+		f.fail(&Error{Code: Canceled, RPC: f.desc, MayHaveRun: true, Err: context.Canceled, Message: errClosed.Error()})
+		b.forgetFeed(f)
+	}
 	b.mu.Unlock()
 	for _, c := range calls {
 		c.fail(&Error{Code: Canceled, RPC: c.desc, MayHaveRun: true, Err: context.Canceled, Message: errClosed.Error()})
@@ -391,6 +420,9 @@ func (b *mailbox) close() error {
 		return nil
 	}
 	stop()
+	if b.stopFeeds != nil {
+		b.stopFeeds()
+	}
 	b.flushPeers()
 	close(b.quit)
 	b.wg.Wait()

@@ -98,7 +98,7 @@ func (s *outStream) grant(total uint64) {
 // by piece as credit comes.
 func (s *outStream) begin(r Reply) error {
 	j := s.job
-	first := wire.First{Call: j.id, Metadata: r.Metadata, Epoch: j.epoch, Position: j.position}
+	first := wire.First{Call: j.id, Metadata: r.Metadata, Epoch: j.epoch, Position: j.position, Feed: j.feed}
 	if !j.source.WantsState() {
 		first.Resumed, r.First = true, nil
 	}
@@ -131,7 +131,7 @@ func (s *outStream) push(ctx context.Context, e Element) error {
 	b := &s.batches[s.cur]
 	if err := e.addTo(b); err != nil {
 		s.mu.Unlock()
-		return s.unencodable(err)
+		return unencodable(err, s.job.point.Description)
 	}
 	size := b.Size()
 	if size > min(chunkSize, s.room) || !s.send.Credit.Fits(flow.Cost(size)) {
@@ -145,11 +145,11 @@ func (s *outStream) push(ctx context.Context, e Element) error {
 	return s.full(ctx)
 }
 
-func (s *outStream) unencodable(err error) error {
+func unencodable(err error, d Description) error {
 	if e, ok := err.(*Error); ok {
 		return e
 	}
-	return &Error{Code: Failed, RPC: s.job.point.Description, MayHaveRun: true, Err: err, Message: "an update cannot be encoded: " + err.Error()}
+	return &Error{Code: Failed, RPC: d, MayHaveRun: true, Err: err, Message: "an update cannot be encoded: " + err.Error()}
 }
 
 // pushLater adds an update when there is room and credit for it.
@@ -205,8 +205,7 @@ func (s *outStream) pieces(ctx context.Context, data []byte, total uint64, updat
 // fault sends word of an update that could not be converted.
 func (s *outStream) fault(ctx context.Context, err error) error {
 	w := toWire(err)
-	// The wire knows no other bytes, and both ends must count the same.
-	w.Message = strings.ToValidUTF8(w.Message[:min(len(w.Message), envelope)], "")
+	w.Message = faultText(w.Message)
 	e := s.wait(ctx, func() bool {
 		return s.seal(flow.Cost(len(w.Message)), 1, func(seq uint64, _ uint32) {
 			s.sealed = wire.Fault{Call: s.job.id, Seq: seq, Error: w}.Append(s.sealed)
@@ -216,6 +215,12 @@ func (s *outStream) fault(ctx context.Context, err error) error {
 		s.soon()
 	}
 	return e
+}
+
+// faultText cuts the text of a fault. The wire knows no other bytes, and both
+// ends must count the same.
+func faultText(text string) string {
+	return strings.ToValidUTF8(text[:min(len(text), envelope)], "")
 }
 
 // seal adds a frame that costs cost behind all that came before it. It reports

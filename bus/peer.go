@@ -38,6 +38,7 @@ type peer struct {
 	number  uint64     // of the message that brought it
 	session uint64     // the record of us that the instance holds
 	calls   map[uint64]*inCall
+	feeds   map[uint64]*inFeed // memberships, by their calls
 	window  flow.Window
 	grown   uint64 // bytes of the budget that the window has
 	used    uint64 // of the window, by the last heartbeat
@@ -50,6 +51,7 @@ type peer struct {
 	old     uint64 // number of the last message that went over that connection
 
 	credits []*inCall // whose credit is to be told
+	joins   []*inFeed // which are to be joined
 	cancels []uint64
 	resets  []uint64
 	tell    bool // the peer credit
@@ -177,7 +179,7 @@ func (p *peer) ticked(now time.Duration) flow.Pulse {
 	if p.heard.Swap(false) {
 		p.live.Heard(now)
 	}
-	if len(p.calls) > 0 {
+	if len(p.calls)+len(p.feeds) > 0 {
 		p.idle = now
 	} else if now-p.idle > flow.DeadAfter {
 		return flow.Quiet // nothing between us: neither side sends heartbeats
@@ -245,11 +247,12 @@ func (p *peer) waiting() *atomic.Bool { return &p.queued }
 // flush sends what has gathered.
 func (p *peer) flush() {
 	p.mu.Lock()
-	credits := p.credits
+	credits, joins := p.credits, p.joins
 	frames := p.gathered()
 	beat, full := p.beatDue, p.full
 	p.beatDue, p.full = false, false
 	var calls []*inCall
+	var feeds []uint64
 	peerCredit := p.window.Granted()
 	if beat {
 		p.beats++
@@ -258,10 +261,16 @@ func (p *peer) flush() {
 			for _, c := range p.calls {
 				calls = append(calls, c)
 			}
+			for call := range p.feeds {
+				feeds = append(feeds, call)
+			}
 		}
 	}
 	p.mu.Unlock()
 
+	for _, f := range joins {
+		frames = f.joinFrame().Append(frames)
+	}
 	for _, c := range credits {
 		if len(frames) > batchSize {
 			p.sent(p.publish(frames))
@@ -273,6 +282,9 @@ func (p *peer) flush() {
 		b := wire.Beat{From: p.box.id, Full: full, Peer: peerCredit}
 		for _, c := range calls {
 			b.Calls = append(b.Calls, wire.BeatCall{Call: c.id, Number: c.granted()})
+		}
+		for _, call := range feeds {
+			b.Calls = append(b.Calls, wire.BeatCall{Call: call})
 		}
 		for _, part := range split(b) {
 			p.sendBeat(part.Append(frames))
@@ -312,7 +324,7 @@ func (p *peer) gathered() (frames []byte) {
 	if p.tell && len(p.credits) == 0 && !p.beatDue {
 		frames = wire.Credit{Peer: p.window.Granted()}.Append(frames)
 	}
-	p.credits, p.cancels, p.resets, p.tell = nil, nil, nil, false
+	p.credits, p.joins, p.cancels, p.resets, p.tell = nil, nil, nil, nil, false
 	return frames
 }
 
@@ -367,6 +379,10 @@ func (b *mailbox) heardBeat(f *wire.Beat, reply string, number uint64, token str
 	anew := p.anew(token, f.Full)
 	p.mu.Unlock()
 	for _, bc := range f.Calls {
+		if feed := b.joins[bc.Call]; feed != nil && feed.peer == p {
+			feed.reached(bc.Number)
+			continue
+		}
 		c := b.calls[bc.Call]
 		if c != nil && c.isAnothers(f.From) {
 			b.drops.add(dropStranger, "beat of", f.From, "call", bc.Call)

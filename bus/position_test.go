@@ -75,14 +75,14 @@ func TestPositionsAreTheSourcesInEveryVersion(t *testing.T) {
 	})
 }
 
-func TestAStreamWithoutABacklogHasNoPosition(t *testing.T) {
+func TestAStreamWithoutABacklogHasAPositionToo(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newResuming(t, 0)
 		var info bus.Info
 		if _, _, err := sumsV1.Client(r.client)(bus.WithInfo(t.Context(), &info), 0); err != nil {
 			t.Fatal(err)
 		}
-		if at := standing(&info); at.epoch != "" || at.now != 0 || at.exact {
+		if at := standing(&info); at.epoch == "" || at.now != 0 || !at.exact {
 			t.Errorf("got %v", at)
 		}
 	})

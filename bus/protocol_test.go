@@ -79,6 +79,12 @@ func TestTheDocumentHasTheTimersOfTheCode(t *testing.T) {
 	add("announce again", announceAgain)
 	add("announce", announceEvery)
 	add("announce, at most", announceMost)
+	add("snapshot", snapshotFor)
+	add("mark", markSoon)
+	add("feed kept", feedKept)
+	add("feed idle", feedIdle)
+	add("feed join", joinAgain)
+	add("feed reaches", feedReaches)
 	compare(t, "## Timers", want)
 }
 
@@ -109,6 +115,10 @@ func TestTheDocumentHasTheLimitsOfTheCode(t *testing.T) {
 	add("full", fullEvery)
 	add("requests", maxRequests)
 	add("beat calls", beatCalls)
+	add("feed ring", feedRing)
+	add("feed replay", feedReplay)
+	add("feed behind", inFeedBytes)
+	add("feed chunks", inFeedChunks)
 	compare(t, "## Limits", want)
 }
 

@@ -54,6 +54,9 @@ func (r *reader) reply(ctx context.Context) (Reply, error) {
 	}
 	r.begun()
 	reply := Reply{Info: r.located(r.info()), First: first}
+	if c.shared() {
+		return r.watch(ctx, reply)
+	}
 	// Whoever never loops is released by its context.
 	r.stop = context.AfterFunc(ctx, c.finish)
 	reply.Updates = func(yield func(Element, error) bool) {

@@ -93,6 +93,10 @@ func (b *mailbox) frame(k wire.Kind, body []byte, reply string, number uint64, t
 		if f.Error != nil && f.Error.Code == string(Draining) {
 			b.forget("") // before the caller looks for somebody else
 		}
+		if feed := b.joined(f.Call); feed != nil {
+			feed.ends(&f)
+			return nil
+		}
 		if f.Call == 0 { // of one who could not read the message: the address tells
 			b.unread(token, f)
 		} else if c := b.find(f.Call); c != nil {
@@ -123,6 +127,10 @@ func (b *mailbox) frame(k wire.Kind, body []byte, reply string, number uint64, t
 		if err := f.Parse(body); err != nil {
 			return err
 		}
+		if feed := b.joined(f.Call); feed != nil {
+			feed.reset()
+			return nil
+		}
 		if c := b.find(f.Call); c != nil {
 			c.reset()
 		}
@@ -132,6 +140,12 @@ func (b *mailbox) frame(k wire.Kind, body []byte, reply string, number uint64, t
 			return err
 		}
 		b.answered(token, &f)
+	case wire.KindFeed:
+		var f wire.Feed
+		if err := f.Parse(body); err != nil {
+			return err
+		}
+		return b.feedFrame(&f)
 	default:
 		b.drops.add(dropMisplaced, "frame", k)
 	}

@@ -85,6 +85,7 @@ type Server struct {
 	mute   atomic.Bool    // nothing is announced: that is not permitted, or nobody knows us
 	moving atomic.Bool    // the streams have been told to go elsewhere
 	loops  sync.WaitGroup // the outbox and the tick
+	feeds  feeds
 
 	workers workers
 	running atomic.Int64 // handlers that have not answered
@@ -110,6 +111,9 @@ type endpoint struct {
 	counters *micro.Counters
 	calls    atomic.Uint64 // messages with requests that came
 	shut     atomic.Bool   // they are refused: the last responder is leaving
+
+	snapshots snapshots // of shared streams
+	told      sync.Once // that they cannot be shared
 }
 
 type subscription struct {
@@ -137,7 +141,7 @@ func serve(conn transport.Conn, svc Service, handlers ...Handler) (*Server, erro
 	s := &Server{
 		conn: conn, svc: svc, instance: newID(), out: newOutbox(), start: time.Now(), queries: newBudget(valueBudget),
 		quit: make(chan struct{}), done: make(chan struct{}), sessions: map[string]*session{}, tokens: map[string]*session{},
-		byName: map[string]*endpoint{},
+		byName: map[string]*endpoint{}, feeds: newFeeds(),
 	}
 	s.drops.who = "server " + s.instance
 	if s.mux, err = newMux(s.instance, svc.Middleware, handlers); err != nil {
@@ -351,6 +355,7 @@ func (s *Server) look() {
 	for _, sess := range s.allSessions() {
 		sess.reconnected(s.now())
 	}
+	s.feeds.reconnected()
 }
 
 func (s *Server) ticked() bool {
@@ -364,10 +369,10 @@ func (s *Server) ticked() bool {
 			s.remove(sess)
 		}
 	}
-	workers := s.workers.trim(now)
+	workers, feeds := s.workers.trim(now), s.feeds.ticked(now)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.ticking = len(s.sessions) > 0 || workers
+	s.ticking = len(s.sessions) > 0 || workers || feeds
 	return s.ticking
 }
 
@@ -382,4 +387,5 @@ func (s *Server) remove(sess *session) {
 	for _, j := range sess.end() {
 		j.abandon(Gone)
 	}
+	sess.leaveAll()
 }

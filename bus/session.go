@@ -31,7 +31,8 @@ type session struct {
 	retN    uint64     // the number it came with
 	m       uint64     // number of the last message that carried our address
 	jobs    map[uint64]*job
-	joined  bool // there was a job that the client knows of
+	feeds   map[uint64]*feed // memberships, by their calls
+	joined  bool             // there was a job that the client knows of
 	credit  flow.Allowance
 	blocked []*outStream // who waits for peer credit
 	transit flow.Transit
@@ -50,6 +51,7 @@ type session struct {
 	spare   []byte // what they were written to before
 	reply   string // where they go: the address of the newest of their requests
 	resets  []uint64
+	news    []byte // other frames, for the newest address
 	beatDue bool
 	full    bool
 }
@@ -253,7 +255,7 @@ func (s *session) ticked(now time.Duration) flow.Pulse {
 	if s.heard.Swap(false) {
 		s.live.Heard(now)
 	}
-	if len(s.jobs) > 0 {
+	if len(s.jobs)+len(s.feeds) > 0 {
 		s.idle = now
 	}
 	if s.running == 0 {
@@ -313,7 +315,8 @@ func (s *session) flush() {
 	if len(answers) > 0 {
 		s.frames, s.spare = s.spare, nil
 	}
-	var rest []byte
+	rest := s.news
+	s.news = nil
 	for _, id := range s.resets {
 		rest = wire.Reset{Call: id}.Append(rest)
 	}
@@ -355,6 +358,9 @@ func (s *session) nextBeat() wire.Beat {
 			b.Calls = append(b.Calls, wire.BeatCall{Call: id, Number: n})
 			j.told = n
 		}
+	}
+	for call, f := range s.feeds {
+		b.Calls = append(b.Calls, wire.BeatCall{Call: call, Number: f.last.Load()})
 	}
 	return b
 }

@@ -22,6 +22,10 @@ type Source struct {
 	after uint64 // and behind which
 	soon  func() // has the position that is owed sent
 
+	snapshots *snapshots // of a caller that is to join a feed: only the state is wanted
+	anew      bool       // and not one that was made before
+	pumps     bool       // of a feed: only the updates are wanted
+
 	mu      sync.Mutex // guards the fields below
 	known   string     // epoch of the source; "" if there is none
 	unclear bool       // it cannot be said where the stream stands
@@ -59,7 +63,7 @@ func (s *Source) Asked() (epoch string, position uint64) {
 
 // WantsState reports whether the first value will be sent. Who takes up a stream
 // has one.
-func (s *Source) WantsState() bool { return s == nil || s.epoch == "" }
+func (s *Source) WantsState() bool { return s == nil || s.epoch == "" && !s.pumps }
 
 // Begin says that the updates are those of epoch, a random id that no other
 // source has, behind position.
@@ -117,6 +121,22 @@ func (s *Source) begin() (epoch string, position uint64, ok bool) {
 		return "", 0, s.epoch == ""
 	}
 	return s.known, s.at, s.epoch == "" || s.known == s.epoch && s.at == s.after
+}
+
+// place returns where a source stands whose updates are not looped over. It
+// reports false where there is none, or not one.
+func (s *Source) place() (epoch string, position uint64, ok bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.known, s.at, s.known != "" && !s.unclear
+}
+
+// standing returns the position that is over, and whether nothing was taken
+// behind it. It reports false in clear where the position is not known.
+func (s *Source) standing() (position uint64, whole, clear bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.at, !s.partial, s.known != "" && !s.unclear
 }
 
 // took notes that the engine has something of an update.

@@ -3,7 +3,6 @@
 package staterpc
 
 import (
-	"crypto/rand"
 	"iter"
 
 	"github.com/durabus/durabus/bus"
@@ -21,7 +20,7 @@ type Backlog[U any] struct {
 // A history is the last updates of a Publisher, and the state before them.
 type history[S, U any] struct {
 	Backlog[U]
-	epoch string
+	epoch string // of the publisher, whether or not it keeps anything
 	base  S
 	kept  []U // what is cut off or taken from it is never written to again
 	bytes int
@@ -40,14 +39,14 @@ type history[S, U any] struct {
 // goroutine, or mixes them with others, works as without a backlog.
 func (p *Publisher[S, U]) Keep(b Backlog[U]) *Publisher[S, U] {
 	if b.Updates > 0 {
-		p.history = history[S, U]{Backlog: b, epoch: rand.Text(), base: p.state}
+		p.history.Backlog, p.history.base, p.history.kept = b, p.state, nil
 	}
 	return p
 }
 
 // add keeps u and lets go of what is too much.
 func (h *history[S, U]) add(u U, apply func(S, U) S) {
-	if h.epoch == "" {
+	if h.Updates == 0 {
 		return
 	}
 	h.kept = append(h.kept, u)
@@ -69,7 +68,7 @@ func (h *history[S, U]) size(u U) int {
 // since splits what is kept at a position that a caller asks for. It reports
 // false where that is not one of this history, which ends at position now.
 func (h *history[S, U]) since(epoch string, position, now uint64) (before, missed []U, ok bool) {
-	if h.epoch == "" || epoch != h.epoch || position > now || now-position > uint64(len(h.kept)) {
+	if epoch != h.epoch || position > now || now-position > uint64(len(h.kept)) {
 		return nil, nil, false
 	}
 	n := len(h.kept) - int(now-position)

@@ -39,7 +39,7 @@ func TestABacklogIsBoundInUpdatesAndBytes(t *testing.T) {
 		for _, u := range p.history.kept {
 			sum += u
 		}
-		if p.history.epoch != "" && sum != 21 {
+		if tt.Updates > 0 && sum != 21 {
 			t.Errorf("%s: the state before what is kept, %d, is wrong", tt.what, p.history.base)
 		}
 	}
@@ -68,8 +68,12 @@ func TestABacklogReachesBackAsFarAsItIsWholeAndItsOwn(t *testing.T) {
 			t.Errorf("%q, %d: got %v, %v, %v", tt.epoch, tt.position, before, missed, ok)
 		}
 	}
-	if none := keeping(Backlog[int]{}, 6); none.history.epoch != "" {
-		t.Error("a publisher that keeps nothing has an epoch")
+	none := keeping(Backlog[int]{}, 6)
+	if _, missed, ok := none.history.since(none.history.epoch, 6, 6); !ok || len(missed) > 0 {
+		t.Error("who has all cannot go on at a publisher that keeps nothing")
+	}
+	if _, _, ok := none.history.since(none.history.epoch, 5, 6); ok {
+		t.Error("a publisher that keeps nothing says to have an update")
 	}
 	if another := keeping(Backlog[int]{Updates: 3}, 6); another.history.epoch == own {
 		t.Error("two publishers have one epoch")

@@ -4,6 +4,7 @@ package staterpc
 
 import (
 	"context"
+	"crypto/rand"
 	"fmt"
 	"iter"
 	"sync"
@@ -35,7 +36,10 @@ type Publisher[S, U any] struct {
 // reading, and must not use the Publisher. A watcher may be backlog updates
 // behind, at least one, before it is cut off.
 func NewPublisher[S, U any](state S, apply func(S, U) S, backlog int) *Publisher[S, U] {
-	return &Publisher[S, U]{apply: apply, backlog: backlog, state: state, watchers: map[*Writer[U]]struct{}{}}
+	return &Publisher[S, U]{
+		apply: apply, backlog: backlog, state: state, watchers: map[*Writer[U]]struct{}{},
+		history: history[S, U]{epoch: rand.Text(), base: state},
+	}
 }
 
 // Publish applies u and passes it on to the watchers, without waiting for them.
@@ -78,7 +82,7 @@ func (p *Publisher[S, U]) Watch(ctx context.Context) (S, iter.Seq2[U, error], er
 	}
 	stop := context.AfterFunc(ctx, func() { p.leave(w) }) // also for updates that are never looped over
 	updates := w.Updates()
-	if p.history.epoch != "" {
+	if source != nil || len(missed) > 0 {
 		updates = located(source, missed, updates)
 	}
 	return state, func(yield func(U, error) bool) {
@@ -96,16 +100,11 @@ func (p *Publisher[S, U]) join(w *Writer[U], source *bus.Source) (state S, befor
 	p.watchers[w] = struct{}{}
 	epoch, position := source.Asked()
 	before, missed, ok := p.history.since(epoch, position, p.position)
-	if ok {
+	if ok && position < p.position { // most missed nothing: the state need not be made again
 		source.Begin(epoch, position)
-		if position == p.position { // most missed nothing: the state need not be made again
-			return p.state, nil, nil
-		}
 		return p.history.base, before, missed
 	}
-	if p.history.epoch != "" {
-		source.Begin(p.history.epoch, p.position)
-	}
+	source.Begin(p.history.epoch, p.position)
 	return p.state, nil, nil
 }
 

@@ -62,7 +62,7 @@ func (r RPC[Q, S, U]) receive(reply bus.Reply, codec bus.TypedCodec[U], yield fu
 		if err != nil {
 			var none U
 			u, err = none, bus.DecodeError(r.Errors, err)
-		} else if err = codec.DecodeTo(&u, data); err != nil {
+		} else if err = bus.DecodeElement(e, data, codec, &u); err != nil {
 			err = bus.AnswerNotDecoded(reply.Info, "an update", err)
 		}
 		if !yield(u, err) || bus.EndsStream(err) {

@@ -16,25 +16,30 @@ func (r RPC[Q, S, U]) Handler(f Func[Q, S, U]) bus.Handler {
 	if f == nil {
 		return h // Serve refuses it
 	}
-	h.Call = func(ctx context.Context, c bus.Call) (reply bus.Reply, err error) {
-		codecs := codecs.as(c.ContentType)
-		query, err := codecs.query.Decode(c.Query)
-		if err != nil {
-			return reply, bus.QueryNotDecoded(r.Description, err)
-		}
-		first, updates, err := f(ctx, query)
-		if err != nil {
-			return reply, bus.EncodeError(r.Description, r.Errors, err)
-		}
-		if r.hasFirst() && bus.SourceOf(ctx).WantsState() {
-			if reply.First, err = codecs.first.Append(nil, &first); err != nil {
-				return bus.Reply{}, bus.AnswerNotEncoded(r.Description, "the state", err)
-			}
-		}
-		reply.Updates = r.send(updates, codecs.update)
-		return reply, nil
+	h.Call = func(ctx context.Context, c bus.Call) (bus.Reply, error) {
+		return bus.SourceOf(ctx).Snapshot(ctx, c, func() (bus.Reply, error) {
+			return r.answer(ctx, f, codecs.as(c.ContentType), c.Query)
+		})
 	}
 	return h
+}
+
+func (r RPC[Q, S, U]) answer(ctx context.Context, f Func[Q, S, U], codecs codecs[Q, S, U], encoded []byte) (reply bus.Reply, err error) {
+	query, err := codecs.query.Decode(encoded)
+	if err != nil {
+		return reply, bus.QueryNotDecoded(r.Description, err)
+	}
+	first, updates, err := f(ctx, query)
+	if err != nil {
+		return reply, bus.EncodeError(r.Description, r.Errors, err)
+	}
+	if r.hasFirst() && bus.SourceOf(ctx).WantsState() {
+		if reply.First, err = codecs.first.Append(nil, &first); err != nil {
+			return bus.Reply{}, bus.AnswerNotEncoded(r.Description, "the state", err)
+		}
+	}
+	reply.Updates = r.send(updates, codecs.update)
+	return reply, nil
 }
 
 // send encodes updates.

@@ -1,0 +1,507 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package bus_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/durabus/durabus/bus"
+	"github.com/durabus/durabus/internal/transport"
+	"github.com/durabus/durabus/piperpc"
+	"github.com/durabus/durabus/staterpc"
+)
+
+var sums = staterpc.RPC[string, int, int]{Name: "sums", Version: 1}
+
+// A shop serves sums as a shared stream on a simulated network.
+type shop struct {
+	t       *testing.T
+	net     *transport.Net
+	pub     *staterpc.Publisher[int, int]
+	srv     *bus.Server
+	conn    *transport.SimConn // of the server
+	onFeed  atomic.Int64       // messages on feeds
+	encoded atomic.Int64       // states and updates
+	opened  atomic.Int64       // runs of the handler
+	spoil   func(transport.Msg) []transport.Msg
+}
+
+// A countingCodec counts what is encoded.
+type countingCodec struct {
+	bus.Codec
+	n *atomic.Int64
+}
+
+func (c countingCodec) Append(dst []byte, v any) ([]byte, error) {
+	c.n.Add(1)
+	return c.Codec.Append(dst, v)
+}
+
+func newShop(t *testing.T, mw ...bus.Middleware) *shop {
+	s := &shop{t: t, net: transport.NewNet(1), pub: staterpc.NewPublisher(0, func(s, u int) int { return s + u }, 100_000)}
+	rpc := sums
+	rpc.Codec = countingCodec{bus.JSON, &s.encoded}
+	s.conn = s.net.Dial()
+	s.net.Tap(func(_ *transport.SimConn, m transport.Msg) []transport.Msg {
+		if strings.HasPrefix(m.Subject, "_D.f.") {
+			s.onFeed.Add(1)
+			if s.spoil != nil {
+				return s.spoil(m)
+			}
+		}
+		return []transport.Msg{m}
+	})
+	var err error
+	s.srv, err = bus.ServeOn(s.conn, bus.Service{Name: "test", Middleware: mw}, rpc.Handler(
+		func(ctx context.Context, _ string) (int, iter.Seq2[int, error], error) {
+			s.opened.Add(1)
+			return s.pub.Watch(ctx)
+		}).Shared())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+func (s *shop) close() {
+	if err := s.srv.Close(); err != nil {
+		s.t.Error(err)
+	}
+}
+
+// A member is one reader's sum, and what it read.
+type member struct {
+	sum  int
+	err  error
+	read []int
+}
+
+// readAlong keeps a member until ctx is done or the stream ends.
+func readAlong(ctx context.Context, c bus.Caller, ready *sync.WaitGroup) *member {
+	r := new(member)
+	var updates iter.Seq2[int, error]
+	r.sum, updates, r.err = sums.Client(c)(ctx, "q")
+	ready.Done()
+	if r.err != nil {
+		return r
+	}
+	for u, err := range updates {
+		if err != nil {
+			r.err = err
+			return r
+		}
+		r.sum += u
+		r.read = append(r.read, u)
+	}
+	return r
+}
+
+// followers starts n of them, and returns what they have when ctx is done.
+func followers(ctx context.Context, c bus.Caller, n int) (wait func() []*member) {
+	all := make([]*member, n)
+	var ready, done sync.WaitGroup
+	ready.Add(n)
+	for i := range all {
+		done.Go(func() { all[i] = readAlong(ctx, c, &ready) })
+	}
+	ready.Wait()
+	return func() []*member { done.Wait(); return all }
+}
+
+func TestAnUpdateIsEncodedAndPublishedOnceForAThousandReaders(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newShop(t)
+		defer s.close()
+		client := bus.NewClientOn(s.net.Dial(), bus.ClientOptions{})
+		defer client.Close()
+		ctx, cancel := context.WithCancel(t.Context())
+		wait := followers(ctx, client, 1000)
+		if n := s.encoded.Load(); n > 2 {
+			t.Errorf("%d encodings of one state for 1,000 who asked at once", n)
+		}
+		time.Sleep(time.Second)
+		before, sent := s.encoded.Load(), s.onFeed.Load()
+		for i := range 100 {
+			s.pub.Publish(i + 1)
+			synctest.Wait()
+		}
+		if n := s.encoded.Load() - before; n != 100 {
+			t.Errorf("%d encodings of 100 updates", n)
+		}
+		if n := s.onFeed.Load() - sent; n != 100 {
+			t.Errorf("%d messages for 100 updates", n)
+		}
+		if n := s.conn.Subscriptions(); n > 20 {
+			t.Errorf("the server has %d subscriptions", n)
+		}
+		cancel()
+		for i, r := range wait() {
+			if r.sum != 5050 || len(r.read) != 100 || !errors.Is(r.err, context.Canceled) {
+				t.Fatalf("reader %d: sum %d of %d updates, %v", i, r.sum, len(r.read), r.err)
+			}
+		}
+	})
+}
+
+func TestNothingIsLeftOfAFeedThatNobodyReads(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newShop(t)
+		defer s.close()
+		conn := s.net.Dial()
+		client := bus.NewClientOn(conn, bus.ClientOptions{})
+		defer client.Close()
+		ctx, cancel := context.WithCancel(t.Context())
+		wait := followers(ctx, client, 3)
+		if n := conn.Subscriptions(); n != 2 {
+			t.Errorf("three readers have %d subscriptions, want the inbox and the feed", n)
+		}
+		cancel()
+		wait()
+		time.Sleep(6 * time.Second)
+		if n := conn.Subscriptions(); n != 1 {
+			t.Errorf("%d subscriptions are left, want the inbox", n)
+		}
+		time.Sleep(12 * time.Second)
+		opened := s.opened.Load()
+		ctx, cancel = context.WithCancel(t.Context())
+		wait = followers(ctx, client, 1)
+		if s.opened.Load() != opened+2 {
+			t.Errorf("%d runs of the handler, want one for the state and one for the feed", s.opened.Load()-opened)
+		}
+		cancel()
+		wait()
+	})
+}
+
+// TestWhateverIsLostOnTheFeedIsRepaired loses, repeats and swaps messages on the
+// feed: every reader gets every update once, in order.
+func TestWhateverIsLostOnTheFeedIsRepaired(t *testing.T) {
+	for _, tt := range []struct {
+		what  string
+		spoil func(n int, m transport.Msg, kept *transport.Msg) []transport.Msg
+	}{
+		{"every third is lost", func(n int, m transport.Msg, _ *transport.Msg) []transport.Msg {
+			if n%3 == 2 {
+				return nil
+			}
+			return []transport.Msg{m}
+		}},
+		{"all are repeated", func(_ int, m transport.Msg, _ *transport.Msg) []transport.Msg { return []transport.Msg{m, m} }},
+		{"pairs are swapped", func(n int, m transport.Msg, kept *transport.Msg) []transport.Msg {
+			if n%2 == 0 {
+				*kept = m
+				return nil
+			}
+			return []transport.Msg{m, *kept}
+		}},
+	} {
+		t.Run(tt.what, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s := newShop(t)
+				defer s.close()
+				client := bus.NewClientOn(s.net.Dial(), bus.ClientOptions{})
+				defer client.Close()
+				ctx, cancel := context.WithCancel(t.Context())
+				wait := followers(ctx, client, 5)
+				n, kept := 0, transport.Msg{}
+				s.spoil = func(m transport.Msg) []transport.Msg { n++; return tt.spoil(n-1, m, &kept) }
+				want := []int{}
+				for i := range 200 {
+					s.pub.Publish(i)
+					want = append(want, i)
+					synctest.Wait()
+				}
+				time.Sleep(3 * time.Second)
+				cancel()
+				for i, r := range wait() {
+					if !slices.Equal(r.read, want) || !errors.Is(r.err, context.Canceled) {
+						t.Fatalf("reader %d: %d updates %v, %v", i, len(r.read), r.read, r.err)
+					}
+				}
+			})
+		})
+	}
+}
+
+func TestALostTailIsRepairedByTheNextMark(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newShop(t)
+		defer s.close()
+		client := bus.NewClientOn(s.net.Dial(), bus.ClientOptions{})
+		defer client.Close()
+		ctx, cancel := context.WithCancel(t.Context())
+		wait := followers(ctx, client, 2)
+		lose := true
+		s.spoil = func(m transport.Msg) []transport.Msg {
+			if lose {
+				lose = false
+				return nil
+			}
+			return []transport.Msg{m}
+		}
+		s.pub.Publish(7)
+		time.Sleep(1500 * time.Millisecond)
+		cancel()
+		for _, r := range wait() {
+			if r.sum != 7 {
+				t.Errorf("sum %d, %v", r.sum, r.err)
+			}
+		}
+	})
+}
+
+func TestWhereAFeedDoesNotReachStreamsArePrivate(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newShop(t)
+		defer s.close()
+		s.spoil = func(transport.Msg) []transport.Msg { return nil }
+		client := bus.NewClientOn(s.net.Dial(), bus.ClientOptions{})
+		defer client.Close()
+		ctx, cancel := context.WithCancel(t.Context())
+		start := time.Now()
+		wait := followers(ctx, client, 2)
+		if d := time.Since(start); d > 1100*time.Millisecond {
+			t.Errorf("the fall-back took %v", d)
+		}
+		s.pub.Publish(7)
+		synctest.Wait()
+		cancel()
+		for _, r := range wait() {
+			if r.sum != 7 {
+				t.Errorf("sum %d, %v", r.sum, r.err)
+			}
+		}
+	})
+}
+
+func TestASlowReaderIsCutAlone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newShop(t)
+		defer s.close()
+		client := bus.NewClientOn(s.net.Dial(), bus.ClientOptions{})
+		defer client.Close()
+		ctx, cancel := context.WithCancel(t.Context())
+		_, slow, err := sums.Client(client)(ctx, "q")
+		if err != nil {
+			t.Fatal(err)
+		}
+		wait := followers(ctx, client, 3)
+		for range 5000 { // a message each, beyond the client's ring
+			s.pub.Publish(1)
+			synctest.Wait()
+		}
+		for _, err := range slow {
+			if !errors.Is(err, bus.Lost) || !strings.Contains(err.Error(), "fell behind") {
+				t.Errorf("the slow reader got %v", err)
+			}
+			break
+		}
+		cancel()
+		for i, r := range wait() {
+			if r.sum != 5000 {
+				t.Errorf("reader %d: %d, %v", i, r.sum, r.err)
+			}
+		}
+	})
+}
+
+func TestAFeedGoesOnAfterAnOutageOfEitherSide(t *testing.T) {
+	for _, side := range []string{"caller", "responder"} {
+		t.Run(side, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s := newShop(t)
+				defer s.close()
+				conn := s.net.Dial()
+				client := bus.NewClientOn(conn, bus.ClientOptions{})
+				defer client.Close()
+				ctx, cancel := context.WithCancel(t.Context())
+				wait := followers(ctx, client, 3)
+				s.pub.Publish(1)
+				synctest.Wait()
+				if side == "responder" {
+					conn = s.conn
+				}
+				conn.Disconnect()
+				s.pub.Publish(2)
+				time.Sleep(500 * time.Millisecond)
+				conn.Reconnect()
+				synctest.Wait()
+				s.pub.Publish(3)
+				time.Sleep(time.Second)
+				cancel()
+				for i, r := range wait() {
+					if !slices.Equal(r.read, []int{1, 2, 3}) || !errors.Is(r.err, context.Canceled) {
+						t.Errorf("reader %d: %v, %v", i, r.read, r.err)
+					}
+				}
+			})
+		})
+	}
+}
+
+func TestAResponderThatIsGoneEndsItsFeed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newShop(t)
+		client := bus.NewClientOn(s.net.Dial(), bus.ClientOptions{})
+		defer client.Close()
+		wait := followers(t.Context(), client, 3)
+		s.pub.Publish(1)
+		synctest.Wait()
+		s.conn.Freeze(true)
+		for i, r := range wait() {
+			if !errors.Is(r.err, bus.Gone) && !errors.Is(r.err, bus.Lost) || r.sum != 1 {
+				t.Errorf("reader %d: %v, %v", i, r.read, r.err)
+			}
+		}
+		s.close()
+	})
+}
+
+func TestADrainEndsAFeedAfterItsLastUpdate(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newShop(t)
+		client := bus.NewClientOn(s.net.Dial(), bus.ClientOptions{})
+		defer client.Close()
+		wait := followers(t.Context(), client, 3)
+		for range 10 {
+			s.pub.Publish(1)
+		}
+		synctest.Wait()
+		if err := s.srv.Drain(t.Context()); err != nil {
+			t.Error(err)
+		}
+		for i, r := range wait() {
+			if !errors.Is(r.err, bus.Draining) || r.sum != 10 {
+				t.Errorf("reader %d: sum %d, %v", i, r.sum, r.err)
+			}
+		}
+	})
+}
+
+func TestMiddlewareSeesEachCallerOfAFeed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var asked atomic.Int64
+		s := newShop(t, func(next bus.CallFunc) bus.CallFunc {
+			return func(ctx context.Context, c bus.Call) (bus.Reply, error) {
+				if c.Name == sums.Name {
+					asked.Add(1)
+				}
+				if c.Metadata["user"] == "eve" {
+					return bus.Reply{}, bus.Unauthorized
+				}
+				return next(ctx, c)
+			}
+		})
+		defer s.close()
+		conn := s.net.Dial()
+		client := bus.NewClientOn(conn, bus.ClientOptions{})
+		defer client.Close()
+		ctx, cancel := context.WithCancel(t.Context())
+		wait := followers(ctx, client, 10)
+		if n := asked.Load(); n != 11 {
+			t.Errorf("middleware saw %d calls of 10 callers and a feed", n)
+		}
+		if _, _, err := sums.Client(client)(bus.WithMetadata(ctx, bus.Metadata{"user": "eve"}), "q"); !errors.Is(err, bus.Unauthorized) {
+			t.Errorf("whom middleware refuses got %v", err)
+		}
+		cancel()
+		wait()
+	})
+}
+
+func TestAStateWithoutASourceStaysPrivate(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		client := dial(t, sums.Handler(func(context.Context, string) (int, iter.Seq2[int, error], error) {
+			return 1, func(yield func(int, error) bool) { _ = yield(2, nil) && yield(3, nil) }, nil
+		}).Shared())
+		for range 2 {
+			state, updates, err := sums.Client(client)(t.Context(), "q")
+			if err != nil {
+				t.Fatal(err)
+			}
+			for u, err := range updates {
+				if err != nil {
+					t.Fatal(err)
+				}
+				state += u
+			}
+			if state != 6 {
+				t.Errorf("got %d", state)
+			}
+		}
+	})
+}
+
+// TestAnUpdateIsConvertedOnceForAll sends updates through a conversion that drops
+// every third, fails for every fifth and makes two of the others.
+func TestAnUpdateIsConvertedOnceForAll(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		pub := staterpc.NewPublisher(0, func(s, u int) int { return s + u }, 100)
+		var converted atomic.Int64
+		client := dial(t, sums.Handler(func(ctx context.Context, _ string) (int, iter.Seq2[int, error], error) {
+			s, updates, err := pub.Watch(ctx)
+			return s, piperpc.Split(updates, func(u int, yield func(int) bool) error {
+				converted.Add(1)
+				switch {
+				case u%3 == 0:
+					return nil
+				case u%5 == 0:
+					return errors.New("no fives")
+				}
+				_ = yield(u) && yield(-u)
+				return nil
+			}), err
+		}).Shared())
+		ctx, cancel := context.WithCancel(t.Context())
+		var got [4][]string
+		var ready, done sync.WaitGroup
+		ready.Add(len(got))
+		for i := range got {
+			done.Go(func() {
+				_, updates, err := sums.Client(client)(ctx, "q")
+				ready.Done()
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				for u, err := range updates {
+					switch {
+					case err == nil:
+						got[i] = append(got[i], fmt.Sprint(u))
+					case bus.IsElement(err):
+						got[i] = append(got[i], "fault")
+					}
+				}
+			})
+		}
+		ready.Wait()
+		for i := range 10 {
+			pub.Publish(i + 1)
+			if i%2 == 0 {
+				synctest.Wait()
+			}
+		}
+		synctest.Wait()
+		cancel()
+		done.Wait()
+		want := "1 -1 2 -2 4 -4 fault 7 -7 8 -8 fault"
+		for i := range got {
+			if s := strings.Join(got[i], " "); s != want {
+				t.Errorf("reader %d: %s", i, s)
+			}
+		}
+		if n := converted.Load(); n != 10 {
+			t.Errorf("%d conversions of 10 updates", n)
+		}
+	})
+}

@@ -1,0 +1,336 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package bus
+
+import (
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/durabus/durabus/internal/flow"
+	"github.com/durabus/durabus/internal/transport"
+	"github.com/durabus/durabus/internal/wire"
+)
+
+// How much of a feed its readers may be behind, and how long a client waits for
+// its frames: from Join to Join, and until it asks for a stream of its own.
+const (
+	inFeedBytes  = 4 << 20
+	inFeedChunks = 4096
+	joinAgain    = 100 * time.Millisecond
+	feedReaches  = time.Second
+)
+
+// An inFeed is the client's end of a feed: one subscription for all of its
+// readers in this process. What comes is put in order, taken apart once and kept
+// in a ring, where each reader has a place of its own. A reader whose place the
+// ring has left is lost, and it alone.
+type inFeed struct {
+	box     *mailbox
+	peer    *peer
+	desc    Description
+	name    string // of the RPC, with the client's prefix
+	key     inFeedKey
+	call    uint64 // the membership
+	subject string
+	sub     transport.Subscription
+
+	mu      sync.Mutex // guards the fields below
+	order   flow.Order[*chunk]
+	ring    []*chunk
+	first   uint64 // number of ring[0]; they count up from 0
+	base    uint64 // position before it
+	bytes   int    // in ring
+	passed  uint64 // number of the first chunk that came since the last tick
+	readers map[*watcher]struct{}
+	wake    chan struct{} // closed at the next change; nil if nobody waits
+	proven  bool          // frames reach us since the last Join over this connection
+	asking  bool          // a Join was not answered yet
+	asked   time.Duration // when it was sent
+	from    uint64        // with which position
+	heard   time.Duration // when a frame came on the feed's subject last
+	idle    time.Duration // since when there are no readers
+	ending  bool          // it ends at position endAt
+	endAt   uint64
+	end     *Error // with which error; nil is cleanly
+	over    bool
+}
+
+// An inFeedKey says which feed of which instance it is.
+type inFeedKey struct{ instance, token string }
+
+// A chunk is one frame of a feed.
+type chunk struct {
+	flow.Span
+	size     int
+	elements []feedElement
+}
+
+type feedElement struct {
+	data  []byte
+	place uint64 // position in the source
+	fault bool   // data says why an update is missing here
+	memo  memo
+}
+
+var errBadFeed = errors.New("its positions do not fit its elements")
+
+// newChunk takes a frame apart. Its memory is in proportion to the frame.
+func newChunk(f *wire.Feed) (*chunk, error) {
+	count := 0
+	for records := f.Elements; len(records) > 0; count++ {
+		var err error
+		if _, records, err = wire.NextElement(records); err != nil {
+			return nil, err
+		}
+	}
+	c := &chunk{Span: flow.Span{Before: f.Before, Last: f.Last}, size: len(f.Elements)}
+	if f.Before > f.Last || len(f.Steps) > 0 && len(f.Steps) != count || len(f.Steps) == 0 && uint64(count) > f.Last-f.Before {
+		return nil, errBadFeed
+	}
+	c.elements = make([]feedElement, count)
+	place, records := f.Before, f.Elements
+	for i := range c.elements {
+		step := uint64(1)
+		if len(f.Steps) > 0 {
+			step = uint64(f.Steps[i])
+		}
+		if step > f.Last-place || i == 0 && step == 0 {
+			return nil, errBadFeed
+		}
+		place += step
+		c.elements[i].place = place
+		c.elements[i].data, records, _ = wire.NextElement(records)
+	}
+	for _, i := range f.Faults {
+		if uint64(i) >= uint64(count) {
+			return nil, errBadFeed
+		}
+		c.elements[i].fault = true
+	}
+	return c, nil
+}
+
+// receive is the subscription's callback.
+func (f *inFeed) receive(m transport.Msg) {
+	for rest := m.Data; ; {
+		var frame wire.Feed
+		var kind wire.Kind
+		var body []byte
+		var err error
+		kind, body, rest, err = wire.Next(rest)
+		switch {
+		case err == nil && kind == 0:
+			return
+		case err == nil && kind != wire.KindFeed:
+			f.box.drops.add(dropMisplaced, "frame", kind, "subject", m.Subject)
+			continue
+		case err == nil:
+			err = frame.Parse(body)
+		}
+		if err == nil {
+			err = f.take(&frame, true)
+		}
+		if err != nil {
+			f.box.drops.add(dropOf(err), "subject", m.Subject, "error", err)
+			if rest == nil {
+				return
+			}
+		}
+	}
+}
+
+// take takes a frame of the feed, which came to all or in answer to a Join.
+func (f *inFeed) take(frame *wire.Feed, toAll bool) error {
+	c, err := newChunk(frame)
+	if err != nil {
+		return err
+	}
+	now := f.box.now()
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if toAll {
+		f.proven, f.heard = true, now
+	}
+	missing := c.Before > f.order.Have()
+	f.order.Take(c.Span, c, c.size, f.add)
+	switch mark := c.Before == c.Last; {
+	case !toAll && mark: // the end of the answer
+		f.asking = false
+		if f.order.Behind() && f.order.Have() > f.from {
+			f.join(now) // for more
+		}
+	case missing && toAll && !f.asking:
+		f.join(now)
+	}
+	f.settle(now)
+	f.changed()
+	return nil
+}
+
+// add keeps a chunk for the readers, and lets go of what is too much. f.mu is
+// held.
+func (f *inFeed) add(_ flow.Span, c *chunk) {
+	f.ring = append(f.ring, c)
+	f.bytes += c.size
+	for len(f.ring) > 1 && (f.bytes > inFeedBytes || len(f.ring) > inFeedChunks) {
+		f.drop()
+	}
+}
+
+func (f *inFeed) drop() {
+	f.bytes -= f.ring[0].size
+	f.base = f.ring[0].Last
+	f.ring[0] = nil // or the slice would keep it
+	f.ring = f.ring[1:]
+	f.first++
+}
+
+// next is the number of the chunk that comes next. f.mu is held.
+func (f *inFeed) next() uint64 { return f.first + uint64(len(f.ring)) }
+
+// changed wakes those who wait. f.mu is held.
+func (f *inFeed) changed() {
+	if f.wake != nil {
+		close(f.wake)
+		f.wake = nil
+	}
+}
+
+// change returns a channel that is closed at the next change. f.mu is held.
+func (f *inFeed) change() <-chan struct{} {
+	if f.wake == nil {
+		f.wake = make(chan struct{})
+	}
+	return f.wake
+}
+
+// join asks to be a member and for what is missing. f.mu is held.
+func (f *inFeed) join(now time.Duration) {
+	f.asking, f.asked, f.from = true, now, f.order.Have()
+	f.peer.join(f)
+}
+
+// joinFrame says what the newest Join does.
+func (f *inFeed) joinFrame() wire.Join {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return wire.Join{Call: f.call, Feed: f.key.token, From: f.order.Have()}
+}
+
+// rejoin joins anew, after the connection was made again or the instance has
+// forgotten us.
+func (f *inFeed) rejoin(unproven bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	now := f.box.now()
+	if unproven {
+		f.proven, f.heard = false, now
+	}
+	if !f.over {
+		f.join(now)
+	}
+}
+
+// reset takes the instance's word that it knows of no such membership: a Join was
+// lost or, if it was told so before the Join that is on its way, it has forgotten
+// this client.
+func (f *inFeed) reset() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	switch {
+	case f.over:
+	case f.asking:
+		f.over, f.end = true, f.lost("the responder has forgotten this client; open again")
+		f.changed()
+	default:
+		f.join(f.box.now())
+	}
+}
+
+// reached takes the instance's word that it has published up to position top,
+// some of which may be on its way.
+func (f *inFeed) reached(top uint64) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.order.Reached(top)
+}
+
+// ends takes the instance's word that the feed ends at a position.
+func (f *inFeed) ends(end *wire.End) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.over {
+		return
+	}
+	f.ending, f.endAt, f.end = true, end.Count, nil
+	if end.Error != nil {
+		f.end = fromWire(end.Error, f.desc)
+		if f.end.Instance == "" {
+			f.end.Instance = f.key.instance
+		}
+	}
+	f.order.Reached(f.endAt)
+	now := f.box.now()
+	if f.settle(now); !f.over && !f.asking {
+		f.join(now)
+	}
+	f.changed()
+}
+
+// settle ends the feed when all before its end is here. f.mu is held.
+func (f *inFeed) settle(now time.Duration) {
+	if f.ending && !f.over && f.order.Have() >= f.endAt {
+		f.over, f.idle = true, now
+	}
+}
+
+// fail ends the feed for all its readers, after what they have.
+func (f *inFeed) fail(e *Error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if !f.over {
+		f.over, f.end = true, e
+		f.changed()
+	}
+}
+
+func (f *inFeed) lost(why string) *Error {
+	return &Error{Code: Lost, RPC: f.desc, Instance: f.key.instance, CallID: callID(f.box.id, f.call), MayHaveRun: true, Message: why}
+}
+
+// ticked reports whether the feed is not needed any more.
+func (f *inFeed) ticked(now time.Duration, late, connected bool) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.trim()
+	if late || !connected {
+		f.heard = now
+	}
+	switch {
+	case f.over:
+		return true
+	case len(f.readers) == 0 && now-f.idle >= feedIdle:
+		return true
+	case now-f.heard >= flow.DeadAfter:
+		f.over, f.end = true, f.lost(fmt.Sprintf("nothing came on the shared feed for %v; open again", flow.DeadAfter))
+		f.changed()
+	case f.order.Behind() && now-f.asked >= flow.Tick && connected:
+		f.join(now)
+	}
+	return false
+}
+
+// trim lets go of what all readers have and nobody who is about to become one may
+// need. f.mu is held.
+func (f *inFeed) trim() {
+	least := f.passed
+	for w := range f.readers {
+		least = min(least, w.next)
+	}
+	for f.first < least && len(f.ring) > 0 {
+		f.drop()
+	}
+	f.passed = f.next()
+}

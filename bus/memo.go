@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package bus
+
+import (
+	"sync"
+	"sync/atomic"
+)
+
+// A memo holds what an element of a shared feed decodes to, for all who read it
+// in this process.
+type memo struct {
+	done  atomic.Bool
+	mu    sync.Mutex // held while the first one decodes
+	value any
+	err   error
+}
+
+// DecodeElement decodes data, the encoding of e, to *u. An element of a shared
+// feed is decoded once, and all its readers get the same value: it must not be
+// changed.
+func DecodeElement[U any](e Element, data []byte, codec TypedCodec[U], u *U) error {
+	m := e.memo
+	if m == nil {
+		return codec.DecodeTo(u, data)
+	}
+	if !m.done.Load() {
+		m.mu.Lock()
+		if !m.done.Load() {
+			m.value, m.err = codec.Decode(data)
+			m.done.Store(true)
+		}
+		m.mu.Unlock()
+	}
+	v, ok := m.value.(U)
+	if !ok { // of a definition with other types
+		return codec.DecodeTo(u, data)
+	}
+	*u = v
+	return m.err
+}

@@ -1,0 +1,230 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package bus
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"time"
+)
+
+// A watcher is one reader of a feed.
+type watcher struct {
+	feed *inFeed
+	next uint64    // number of the chunk to read; the feed's
+	have uint64    // position that it has come to
+	at   *progress // that, for others to see
+	used bool
+	stop func() bool // what the end of the context does
+}
+
+// Errors that send looks for: the updates do not come this way.
+var (
+	errNoFeed  = errors.New("frames of the shared feed do not reach this client")
+	errOldFeed = errors.New("the shared feed does not go on behind this state any more")
+)
+
+// watch returns the reply of a shared stream: its first value is there, and what
+// is behind that comes on a feed. It waits until that is certain.
+func (r *reader) watch(ctx context.Context, reply Reply) (Reply, error) {
+	c := r.c
+	c.mu.Lock()
+	first, p := c.first, c.peer
+	c.mu.Unlock()
+	c.finish()
+	key := inFeedKey{reply.Instance, first.Feed}
+	if p == nil || checkTokens(key.token) != "" || checkTokens(key.instance) != "" {
+		return Reply{Info: reply.Info}, &Error{Code: Lost, RPC: c.desc, Err: errNoFeed, MayHaveRun: true, Message: errNoFeed.Error()}
+	}
+	w, err := c.box.watcher(p, c.desc, r.name, key, first.Position)
+	if err == nil {
+		err = w.begin(ctx)
+	}
+	if err != nil {
+		return Reply{Info: reply.Info}, err
+	}
+	w.at = r.at
+	w.stop = context.AfterFunc(ctx, w.leave)
+	reply.Updates = func(yield func(Element, error) bool) { w.updates(ctx, yield) }
+	return reply, nil
+}
+
+// shared reports whether the updates come on a feed.
+func (c *inCall) shared() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.first.Feed != ""
+}
+
+// watcher returns a new reader behind position at of a feed, which it joins for
+// the first.
+func (b *mailbox) watcher(p *peer, d Description, name string, key inFeedKey, at uint64) (*watcher, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.closed {
+		return nil, b.unusable(errClosed, d)
+	}
+	f := b.feeds[key]
+	if f != nil && f.isOver() {
+		b.forgetFeed(f)
+		f = nil
+	}
+	if f == nil {
+		var err error
+		if f, err = b.subscribeFeed(p, d, name, key, at); err != nil {
+			return nil, &Error{Code: Lost, RPC: d, Err: errNoFeed, MayHaveRun: true, Message: err.Error()}
+		}
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if at < f.base {
+		return nil, f.stale()
+	}
+	f.order.Reached(at)
+	i := slices.IndexFunc(f.ring, func(c *chunk) bool { return c.Last > at })
+	if i < 0 {
+		i = len(f.ring)
+	}
+	w := &watcher{feed: f, next: f.first + uint64(i), have: at}
+	f.readers[w] = struct{}{}
+	return w, nil
+}
+
+func (f *inFeed) isOver() bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.over
+}
+
+func (f *inFeed) stale() *Error {
+	e := f.lost(errOldFeed.Error())
+	e.Err = errOldFeed
+	return e
+}
+
+// begin waits until the feed is known to reach us, and all that is known of it is
+// here.
+func (w *watcher) begin(ctx context.Context) error {
+	f := w.feed
+	var again, giveUp *time.Timer // none where nothing is to be waited for
+	for {
+		f.mu.Lock()
+		ready, over, changed := f.proven && !f.order.Behind(), f.over, (<-chan struct{})(nil)
+		lost := w.next < f.first
+		if !ready {
+			changed = f.change()
+		}
+		f.mu.Unlock()
+		switch {
+		case over && !ready || lost:
+			w.leave()
+			return f.stale()
+		case ready:
+			return nil
+		case again == nil:
+			again, giveUp = time.NewTimer(joinAgain), time.NewTimer(feedReaches)
+			defer again.Stop()
+			defer giveUp.Stop()
+		}
+		select {
+		case <-changed:
+		case <-again.C:
+			f.rejoin(false)
+			again.Reset(joinAgain)
+		case <-giveUp.C:
+			w.leave()
+			f.box.reachless(f)
+			e := f.lost(errNoFeed.Error())
+			e.Err = errNoFeed
+			return e
+		case <-ctx.Done():
+			w.leave()
+			return contextError(ctx, f.desc)
+		}
+	}
+}
+
+// leave gives the reader's place up. It may be called more than once.
+func (w *watcher) leave() {
+	f := w.feed
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if delete(f.readers, w); len(f.readers) == 0 {
+		f.idle = f.box.now()
+	}
+}
+
+// updates yields what comes on the feed until that ends or the loop is left.
+func (w *watcher) updates(ctx context.Context, yield func(Element, error) bool) {
+	f := w.feed
+	if w.used {
+		yield(Element{}, &Error{Code: Invalid, RPC: f.desc, Message: "updates are single-use: call again for another loop"})
+		return
+	}
+	w.used = true
+	defer func() {
+		w.stop()
+		w.leave()
+	}()
+	for {
+		c, err := w.chunk(ctx)
+		if err != nil {
+			yield(Element{}, err)
+		}
+		if c == nil {
+			return
+		}
+		w.at.taking()
+		for i := range c.elements {
+			e := &c.elements[i]
+			if e.place <= w.have {
+				continue
+			}
+			var fault error
+			element := Element{data: e.data, memo: &e.memo}
+			if e.fault {
+				element, fault = Element{}, &ElementError{RPC: f.desc, Err: errors.New(string(e.data))}
+			}
+			if !yield(element, fault) {
+				return
+			}
+		}
+		w.have = max(w.have, c.Last)
+		w.at.took(arrival{last: w.have})
+	}
+}
+
+// chunk waits for the next chunk. It returns none at the feed's end.
+func (w *watcher) chunk(ctx context.Context) (*chunk, error) {
+	f := w.feed
+	for {
+		f.mu.Lock()
+		if w.next < f.first {
+			f.mu.Unlock()
+			return nil, f.lost("the reader fell behind by more than is kept of a shared feed; open again for what is current")
+		}
+		if w.next < f.next() {
+			c := f.ring[w.next-f.first]
+			w.next++
+			f.mu.Unlock()
+			return c, nil
+		}
+		if f.over {
+			end := f.end
+			f.mu.Unlock()
+			if end == nil {
+				return nil, nil
+			}
+			e := *end // each reader has one of its own
+			return nil, &e
+		}
+		changed := f.change()
+		f.mu.Unlock()
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return nil, contextError(ctx, f.desc)
+		}
+	}
+}
