@@ -5,6 +5,8 @@ package bus
 import (
 	"testing"
 
+	"github.com/durabus/durabus/internal/flow"
+	"github.com/durabus/durabus/internal/transport"
 	"github.com/durabus/durabus/internal/wire"
 )
 
@@ -60,5 +62,30 @@ func TestStepsSayWhereElementsStand(t *testing.T) {
 				t.Errorf("%v: element %d at %d", places, i, c.elements[i].place)
 			}
 		}
+	}
+}
+
+func TestAReaderBeginsInTheMiddleOfAFrameWhereItsStateIs(t *testing.T) {
+	f := &inFeed{
+		box: newMailbox(transport.NewNet(1).Dial()), order: flow.NewOrder[*chunk](4), base: 4, readers: map[*watcher]struct{}{},
+	}
+	for _, frame := range []wire.Feed{
+		{Before: 4, Last: 9, Steps: []uint32{1, 1, 0, 1, 1}, Elements: records(5)}, // at 5, 6, 6, 7, 8
+		{Before: 9, Last: 10, Elements: records(1)},
+	} {
+		if err := f.take(&frame, true); err != nil {
+			t.Fatal(err)
+		}
+	}
+	f.fail(f.lost("over"))
+	w := &watcher{feed: f, have: 6, stop: func() bool { return true }}
+	var got []byte
+	for e, err := range func(yield func(Element, error) bool) { w.updates(t.Context(), yield) } {
+		if err == nil {
+			got = append(got, e.data...)
+		}
+	}
+	if string(got) != "\x03\x04\x00" {
+		t.Errorf("a reader at 6 got elements %v", got)
 	}
 }

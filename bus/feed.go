@@ -50,7 +50,6 @@ type feed struct {
 	sendMu sync.Mutex // held while publishing, so that messages leave in order
 
 	mu      sync.Mutex // guards the fields below
-	private bool       // it cannot be shared; known when begun is closed
 	epoch   string
 	at      uint64 // position of the last update, if the pump counts
 	batch   wire.Batch
