@@ -13,8 +13,8 @@ import (
 	"github.com/durabus/durabus/internal/wire"
 )
 
-// How long a question to all waits: for the first answer at most firstWait, then
-// for silence.
+// How long a question to all waits: for the first answer of one who stays at most
+// firstWait, then for silence.
 const (
 	firstWait = time.Second
 	silence   = 25 * time.Millisecond // or twice what the first answer took
@@ -94,7 +94,10 @@ func (b *mailbox) gather(ctx context.Context, ch <-chan answer, name string, one
 			if got = append(got, a); one {
 				return got, nil
 			}
-			if len(got) == 1 {
+			if wait == firstWait {
+				if len(a.versions) == 0 {
+					continue // it leaves: that it was quick says nothing of the others
+				}
 				wait = max(silence, 2*time.Since(start))
 			}
 			t.Reset(wait)

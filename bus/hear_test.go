@@ -14,6 +14,7 @@ import (
 
 	"github.com/durabus/durabus/bus"
 	"github.com/durabus/durabus/internal/transport"
+	"github.com/durabus/durabus/internal/wire"
 	"github.com/durabus/durabus/unaryrpc"
 	"github.com/durabus/durabus/versioned"
 )
@@ -292,5 +293,39 @@ func TestAnAnswerAboutTheMenuMayComeLate(t *testing.T) {
 			}
 		}()
 		expectServed(t, f.client(bus.ClientOptions{}), 1)
+	})
+}
+
+// Who leaves has nothing to look up and answers first. The others are not taken
+// for absent because they need a little longer.
+func TestAnAnswerOfOneWhoLeavesIsNotTheLastWord(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFleet(t)
+		f.serve(bus.Service{}, echo(1))
+		leaving := f.net.Dial()
+		sub, err := leaving.Subscribe(wire.MenuAllSubject(echo(1).Name), "", func(m transport.Msg) {
+			if err := leaving.Publish(m.Reply, "", wire.Served{Instance: "leaving"}.Append(nil)); err != nil {
+				t.Error(err)
+			}
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		later := f.net.Dial()
+		f.net.Tap(func(from *transport.SimConn, m transport.Msg) []transport.Msg {
+			if from == leaving || from == later || !strings.HasPrefix(m.Subject, "_INBOX.") {
+				return []transport.Msg{m}
+			}
+			time.AfterFunc(100*time.Millisecond, func() {
+				if err := later.PublishMsg(m); err != nil {
+					t.Error(err)
+				}
+			})
+			return nil
+		})
+		expectServed(t, f.client(bus.ClientOptions{}), 1)
+		if err := sub.Unsubscribe(); err != nil {
+			t.Error(err)
+		}
 	})
 }
