@@ -42,7 +42,7 @@ type Incoming struct {
 	RPC      Description // the version the caller used
 	CallID   string      // in the logs of both sides
 	Metadata Metadata    // from the caller; not to be trusted more than the query
-	Identity string      // of the caller, as vouched for by the broker; else ""
+	Identity string      // of the caller: the Service.Identity, for which the broker vouches; else ""
 	Reply    Metadata    // to the caller; may be written until the handler returns
 }
 

@@ -89,7 +89,7 @@ func (c *jobContext) Value(key any) any {
 	defer c.mu.Unlock()
 	if c.in == nil {
 		j := c.job
-		c.in = &Incoming{RPC: j.call.Description, CallID: j.callID(), Metadata: j.call.Metadata, Reply: Metadata{}}
+		c.in = &Incoming{RPC: j.call.Description, CallID: j.callID(), Metadata: j.call.Metadata, Identity: j.srv.svc.Identity, Reply: Metadata{}}
 	}
 	return c.in
 }

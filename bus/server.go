@@ -30,6 +30,12 @@ type Service struct {
 	Limit       int               // handlers that have not answered at a time, beyond which callers get Busy; default 1000
 	Streams     int               // open streams at a time, beyond which callers get Busy; default 100,000
 
+	// Identity is who calls: what handlers find as [Incoming.Identity]. Set it if
+	// the broker lets nobody else publish to the subjects below Prefix, which it
+	// needs; docs/operations.md says how. Serve once for each caller that is to be
+	// told apart. Default none.
+	Identity string
+
 	// MaxStreamAge ends streams of that age with Draining, so that durable clients
 	// open elsewhere and load spreads after a scale-out. Each stream's is up to a
 	// quarter less, at random. Default none.

@@ -25,6 +25,9 @@ func (svc Service) withDefaults() (Service, error) {
 			return svc, &Error{Code: Invalid, Message: fmt.Sprintf("service prefix %q: %s", svc.Prefix, what)}
 		}
 	}
+	if svc.Identity != "" && svc.Prefix == "" {
+		return svc, &Error{Code: Invalid, Message: "a service's Identity needs a Prefix, which only that caller may publish to"}
+	}
 	if err := svc.Unknown.check(); err != nil {
 		return svc, err
 	}

@@ -67,7 +67,11 @@ func (s *Server) pointOf(fullName string, version int, m transport.Msg) *endpoin
 		return p
 	}
 	if s.svc.Prefix != "" {
-		d.Name = strings.TrimPrefix(fullName, s.svc.Prefix+".")
+		name, own := strings.CutPrefix(fullName, s.svc.Prefix+".")
+		if !own { // of an instance that others may call by other names
+			return nil
+		}
+		d.Name = name
 	}
 	if !s.svc.Unknown.covers(d.Name) {
 		return nil
