@@ -22,10 +22,18 @@ func (c *inCall) turnedAway(f *wire.End) bool {
 	return true
 }
 
+// maxTurned bounds the memory of a client that calls names from elsewhere.
+const maxTurned = 1024
+
 // avoid notes that the last responder of a subject is leaving: who goes on to
 // send there may meet the moment in which nobody answers and no broker says so.
+// Beyond the bound the others are forgotten: who calls there is turned away once
+// more, or waits for an answer in vain.
 func (b *mailbox) avoid(subject string) {
 	b.mu.Lock()
+	if len(b.turned) >= maxTurned {
+		clear(b.turned)
+	}
 	b.turned[subject] = true
 	b.anyTurned.Store(true)
 	b.mu.Unlock()
