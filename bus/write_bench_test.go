@@ -84,29 +84,47 @@ func benchWrite[U any](b *testing.B, name string, value U) {
 		}
 	})
 	b.Run(name+"/durabus", func(b *testing.B) {
-		n := 0
-		rpc := piperpc.RPC[[]byte, U]{Name: "write", Version: 1}
-		s := newSink()
-		srv, err := bus.ServeOn(s, bus.Service{Name: "bench"}, rpc.Handler(func(context.Context, []byte) (iter.Seq2[U, error], error) {
-			return func(yield func(U, error) bool) {
-				for range n {
-					if !yield(value, nil) {
-						return
-					}
-				}
-			}, nil
-		}))
-		if err != nil {
-			b.Fatal(err)
-		}
-		defer func() { _ = srv.Close() }()
-		n = 1000
-		s.stream(1, rpc.Describe())
-		n = b.N
+		w := newWriting(b, value)
+		w.stream(1000)
 		b.ReportAllocs()
 		b.ResetTimer()
-		s.msgs = 0
-		s.stream(2, rpc.Describe())
-		b.ReportMetric(float64(b.N)/float64(s.msgs), "updates/msg")
+		w.msgs = 0
+		w.stream(b.N)
+		b.ReportMetric(float64(b.N)/float64(w.msgs), "updates/msg")
 	})
+}
+
+// A writing is a server of streams to a [sink].
+type writing struct {
+	*sink
+	d       bus.Description
+	calls   uint64
+	updates int // of the next stream
+}
+
+func newWriting[U any](tb testing.TB, value U) *writing {
+	tb.Helper()
+	rpc := piperpc.RPC[[]byte, U]{Name: "write", Version: 1}
+	w := &writing{sink: newSink(), d: rpc.Describe()}
+	srv, err := bus.ServeOn(w.sink, bus.Service{Name: "bench"}, rpc.Handler(func(context.Context, []byte) (iter.Seq2[U, error], error) {
+		return func(yield func(U, error) bool) {
+			for range w.updates {
+				if !yield(value, nil) {
+					return
+				}
+			}
+		}, nil
+	}))
+	if err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(func() { _ = srv.Close() })
+	return w
+}
+
+// stream returns after the end of a stream of n updates.
+func (w *writing) stream(n int) {
+	w.calls++
+	w.updates = n
+	w.sink.stream(w.calls, w.d)
 }
