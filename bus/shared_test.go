@@ -5,6 +5,7 @@ package bus_test
 import (
 	"context"
 	"errors"
+	"runtime"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -37,8 +38,12 @@ func requested(m transport.Msg) (calls []uint64) {
 }
 
 // crowd makes calls of rpc at the same time over conn and returns their errors.
+// One goroutine runs at a time, so that callers gather before the outbox has its
+// turn: beside it on another processor they may take turns with it, and each call
+// leaves alone.
 func crowd(t *testing.T, conn *transport.SimConn, rpc unaryrpc.RPC[int, int]) []*bus.Error {
 	t.Helper()
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
 	client := bus.NewClientOn(conn, bus.ClientOptions{})
 	defer func() {
 		if err := client.Close(); err != nil {
