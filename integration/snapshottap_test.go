@@ -3,6 +3,7 @@
 package integration
 
 import (
+	"maps"
 	"sync"
 	"testing"
 
@@ -16,7 +17,7 @@ type snapshotTap struct {
 	*broker.Proxy
 
 	mu      sync.Mutex          // guards the fields below
-	fresh   int                 // first frames with a state
+	fresh   map[uint64]int      // first frames with a state, by call
 	goOn    int                 // those that take a stream up, and have none
 	updated map[uint64]struct{} // calls that were sent updates
 }
@@ -53,17 +54,18 @@ func (p *snapshotTap) count(kind wire.Kind, body []byte) {
 	case kind == wire.KindFirst && first.Parse(body) == nil && first.Resumed:
 		p.goOn++
 	case kind == wire.KindFirst:
-		p.fresh++
+		p.fresh[first.Call]++
 	case kind == wire.KindData && data.Parse(body) == nil:
 		p.updated[data.Call] = struct{}{}
 	}
 }
 
-// firsts returns how many first frames with and without a state have passed.
-func (p *snapshotTap) firsts() (fresh, goOn int) {
+// firsts returns how many first frames with a state have passed, by call, and
+// how many without.
+func (p *snapshotTap) firsts() (fresh map[uint64]int, goOn int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.fresh, p.goOn
+	return maps.Clone(p.fresh), p.goOn
 }
 
 // calls returns to how many calls updates have passed.
@@ -76,5 +78,5 @@ func (p *snapshotTap) calls() int {
 func (p *snapshotTap) forget() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.fresh, p.goOn, p.updated = 0, 0, map[uint64]struct{}{}
+	p.fresh, p.goOn, p.updated = map[uint64]int{}, 0, map[uint64]struct{}{}
 }
