@@ -48,8 +48,9 @@ func queryTooLarge(t *testing.T, d dial) {
 }
 
 func updateTooLarge(t *testing.T, d dial) {
+	long := make([]byte, bus.MaxValue+1) // here, as a slow machine may take longer than callers wait for a sign
 	c := d(t, number.Handler(echo), piped.Handler(func(context.Context, []byte) (iter.Seq2[[]byte, error], error) {
-		return of([]byte("one"), []byte("two"), make([]byte, bus.MaxValue+1)), nil
+		return of([]byte("one"), []byte("two"), long), nil
 	}))
 	updates, err := piped.Client(c)(within(t), nil)
 	if err != nil {
@@ -88,9 +89,10 @@ func rawUpdates(t *testing.T, d dial) {
 
 func stateTooLarge(t *testing.T, d dial) {
 	released := make(chan error, 1)
+	long := make([]byte, bus.MaxValue+1)
 	c := d(t, number.Handler(echo), kept.Handler(func(ctx context.Context, _ int) ([]byte, iter.Seq2[[]byte, error], error) {
 		context.AfterFunc(ctx, func() { released <- ctx.Err() })
-		return make([]byte, bus.MaxValue+1), func(func([]byte, error) bool) { <-ctx.Done() }, nil
+		return long, func(func([]byte, error) bool) { <-ctx.Done() }, nil
 	}))
 	ctx, cancel := context.WithCancel(within(t))
 	defer cancel()
