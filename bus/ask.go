@@ -91,7 +91,7 @@ func (b *mailbox) gather(ctx context.Context, ch <-chan answer, name string, one
 			if a.nobody || a.denied != nil {
 				return nil, a.denied
 			}
-			if got = append(got, a); one {
+			if got = append(got, a); one || len(got) == maxInstances {
 				return got, nil
 			}
 			if wait == firstWait {

@@ -3,6 +3,8 @@
 package bus
 
 import (
+	"errors"
+
 	"github.com/durabus/durabus/internal/flow"
 	"github.com/durabus/durabus/internal/transport"
 	"github.com/durabus/durabus/internal/wire"
@@ -65,7 +67,7 @@ func (s *Server) stranger(m transport.Msg) {
 		kind, body, rest, err = wire.Next(rest)
 	}
 	var beat wire.Beat
-	if err != nil || kind != wire.KindBeat || beat.Parse(body) != nil || len(beat.Calls) == 0 || m.Reply == "" {
+	if err != nil || kind != wire.KindBeat || beat.Parse(body) != nil || checkBeat(&beat) != nil || len(beat.Calls) == 0 || m.Reply == "" {
 		return
 	}
 	var resets []byte
@@ -120,7 +122,7 @@ func (s *session) frame(k wire.Kind, body []byte) error {
 		j.query.piece(j, &f)
 	case wire.KindBeat:
 		var f wire.Beat
-		if err := f.Parse(body); err != nil {
+		if err := errors.Join(f.Parse(body), checkBeat(&f)); err != nil {
 			return err
 		}
 		s.heardBeat(&f)
@@ -155,7 +157,9 @@ func (s *session) heardBeat(f *wire.Beat) {
 			continue
 		}
 		s.mu.Lock()
-		s.resets = append(s.resets, bc.Call)
+		if len(s.resets) < beatCalls { // else at the next heartbeat
+			s.resets = append(s.resets, bc.Call)
+		}
 		s.mu.Unlock()
 		s.srv.out.add(s)
 	}

@@ -3,6 +3,7 @@
 package bus
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -71,9 +72,9 @@ func (b *mailbox) announced(m *knownMenu, msg transport.Msg) {
 	var f wire.Served
 	kind, body, _, err := wire.Next(msg.Data)
 	if err == nil && kind == wire.KindServed {
-		err = f.Parse(body)
+		err = errors.Join(f.Parse(body), checkServed(&f))
 	}
-	if err != nil || kind != wire.KindServed || f.Instance == "" {
+	if err != nil || kind != wire.KindServed {
 		b.drops.add(dropMalformed, "subject", msg.Subject, "error", err)
 		return
 	}
@@ -93,6 +94,9 @@ func (b *mailbox) announced(m *knownMenu, msg transport.Msg) {
 // heard applies an announcement to what is known. During a question it is kept,
 // as the answers may be older. b.mu is held.
 func (m *knownMenu) heard(a Announcement) {
+	if _, known := m.of[a.Instance]; !known && len(m.of)+len(m.meanwhile) >= maxInstances {
+		return
+	}
 	if m.asking != nil {
 		m.meanwhile[a.Instance] = a.Versions
 	}

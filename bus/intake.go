@@ -98,6 +98,9 @@ func (in *intake) frame(kind wire.Kind, body []byte) error {
 	if err == nil && o.Client == "" {
 		err = errors.New("it names no client")
 	}
+	if err == nil {
+		err = checkID(o.Client)
+	}
 	if err != nil {
 		in.drop(err)
 		in.srv.refuse(in.msg.Reply, o.Call, in.unreadable(err))

@@ -59,9 +59,14 @@ type peer struct {
 	full    bool // the heartbeat lists all, and asks for the same
 }
 
-// peerOf returns the peer that sent f, with its address. b.mu is held.
+// peerOf returns the peer that sent f, with its address; nil if there are too many.
+// b.mu is held.
 func (b *mailbox) peerOf(f *wire.Accept, reply string, number uint64) *peer {
 	p := b.peers[f.Instance]
+	if p == nil && len(b.peers) >= maxInstances {
+		b.drops.add(dropOverflow, "instance", f.Instance)
+		return nil
+	}
 	if p == nil {
 		p = &peer{box: b, instance: f.Instance, calls: map[uint64]*inCall{}, live: flow.NewLiveness(b.now()), idle: b.now()}
 		if b.onWay.take(peerWindow) {
@@ -138,6 +143,16 @@ func (p *peer) cancel(c *inCall) bool {
 	p.cancels = append(p.cancels, c.id)
 	p.box.out.add(p)
 	return true
+}
+
+// cancelOnce cancels a call that is not kept.
+func (p *peer) cancelOnce(call uint64) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if !p.gone && len(p.cancels) < beatCalls {
+		p.cancels = append(p.cancels, call)
+		p.box.out.add(p)
+	}
 }
 
 // credit has the credit of c told.
@@ -371,7 +386,9 @@ func (b *mailbox) heardBeat(f *wire.Beat, reply string, number uint64, token str
 		if len(f.Calls) == 0 || reply == "" {
 			return
 		}
-		p = b.peerOf(&wire.Accept{Instance: f.From}, reply, number)
+		if p = b.peerOf(&wire.Accept{Instance: f.From}, reply, number); p == nil {
+			return
+		}
 	}
 	p.mu.Lock()
 	p.address(reply, number)
@@ -391,7 +408,9 @@ func (b *mailbox) heardBeat(f *wire.Beat, reply string, number uint64, token str
 		switch {
 		case c == nil:
 			p.mu.Lock()
-			p.resets = append(p.resets, bc.Call)
+			if len(p.resets) < beatCalls { // else at the next heartbeat
+				p.resets = append(p.resets, bc.Call)
+			}
 			b.out.add(p)
 			p.mu.Unlock()
 		case c.left():

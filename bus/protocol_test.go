@@ -119,6 +119,10 @@ func TestTheDocumentHasTheLimitsOfTheCode(t *testing.T) {
 	add("feed replay", feedReplay)
 	add("feed behind", inFeedBytes)
 	add("feed chunks", inFeedChunks)
+	add("id", maxID)
+	add("versions", maxVersions)
+	add("instances", maxInstances)
+	add("left", maxLeft)
 	compare(t, "## Limits", want)
 }
 

@@ -107,6 +107,9 @@ func (b *mailbox) frame(k wire.Kind, body []byte, reply string, number uint64, t
 		if err := f.Parse(body); err != nil {
 			return err
 		}
+		if err := checkID(f.Instance); err != nil {
+			return err
+		}
 		b.accepted(f, reply, number)
 	case wire.KindCredit:
 		var f wire.Credit
@@ -118,7 +121,7 @@ func (b *mailbox) frame(k wire.Kind, body []byte, reply string, number uint64, t
 		}
 	case wire.KindBeat:
 		var f wire.Beat
-		if err := f.Parse(body); err != nil {
+		if err := errors.Join(f.Parse(body), checkBeat(&f)); err != nil {
 			return err
 		}
 		b.heardBeat(&f, reply, number, token)
@@ -136,7 +139,7 @@ func (b *mailbox) frame(k wire.Kind, body []byte, reply string, number uint64, t
 		}
 	case wire.KindServed:
 		var f wire.Served
-		if err := f.Parse(body); err != nil {
+		if err := errors.Join(f.Parse(body), checkServed(&f)); err != nil {
 			return err
 		}
 		b.answered(token, &f)
@@ -302,9 +305,21 @@ func (b *mailbox) accepted(f *wire.Accept, reply string, number uint64) {
 		if reply == "" {
 			return
 		}
+		if f.Call > b.number.Load() {
+			b.drops.add(dropLate, "call", f.Call)
+			return
+		}
+		p := b.peerOf(f, reply, number)
+		if p == nil {
+			return
+		}
+		if len(b.calls) >= maxLeft {
+			p.cancelOnce(f.Call)
+			return
+		}
 		// It was left before anybody had it: it lives on to be cancelled.
 		c = &inCall{box: b, id: f.Call, wake: make(chan struct{}, 1), done: true, accepted: true, instance: f.Instance}
-		c.peer = b.peerOf(f, reply, number)
+		c.peer = p
 		b.calls[c.id] = c
 		c.peer.cancel(c)
 		return
@@ -315,6 +330,10 @@ func (b *mailbox) accepted(f *wire.Accept, reply string, number uint64) {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if p == nil && reply != "" {
+		c.failLocked(c.lost("too many responders are known"))
+		return
+	}
 	if c.accepted && c.instance != f.Instance {
 		c.failLocked(c.lost("two responders have this call: the request was repeated on its way"))
 		if p != nil {

@@ -3,6 +3,7 @@
 package bus
 
 import (
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -68,6 +69,9 @@ func (s *Server) sessionOf(o *wire.Open) (*session, error) {
 	defer s.mu.Unlock()
 	if sess := s.sessions[o.Client]; sess != nil {
 		return sess, nil
+	}
+	if len(s.sessions) >= maxSessions {
+		s.makeRoom()
 	}
 	if len(s.sessions) >= maxSessions {
 		return nil, &Error{Code: Busy, Message: "too many callers are known here"}
@@ -200,7 +204,9 @@ func (s *session) pay(cost uint64, o *outStream) bool {
 	if s.credit.Use(cost) {
 		return true
 	}
-	s.blocked = append(s.blocked, o)
+	if !slices.Contains(s.blocked, o) { // it may have been woken by credit of its own
+		s.blocked = append(s.blocked, o)
+	}
 	return false
 }
 

@@ -17,6 +17,8 @@ const (
 	askMost   = 30 * time.Second // and at most, at random
 	deadAfter = 30 * time.Second // three announcements of an instance, at most 10 s apart
 	patience  = 2 * time.Second  // for one menu
+	mostHeard = 4096             // instances
+	mostLines = 1 << 17          // of the menus of all of them
 )
 
 // hearer is a fleet whose announcements can be heard, as a bus.Client's.
@@ -144,6 +146,9 @@ func (d *Directory) heard(ctx context.Context, a bus.Announcement) {
 // fetches it. d.mu is held.
 func (d *Directory) present(ctx context.Context, id string, fetching *sync.WaitGroup) {
 	i := d.instances[id]
+	if i == nil && len(d.instances) >= mostHeard {
+		return // until others are given up
+	}
 	if i == nil {
 		i = new(instance)
 		d.instances[id] = i
@@ -159,11 +164,20 @@ func (d *Directory) present(ctx context.Context, id string, fetching *sync.WaitG
 		m, err := ask(ctx, d.caller.At(id))
 		d.mu.Lock()
 		defer d.mu.Unlock()
-		if i.asking = false; err == nil { // else at its next sign of life
+		// Else at its next sign of life.
+		if i.asking = false; err == nil && d.lines()+len(m) <= mostLines {
 			i.menu = m
 		}
 		d.publish()
 	})
+}
+
+// lines counts those of all menus. d.mu is held.
+func (d *Directory) lines() (n int) {
+	for _, i := range d.instances {
+		n += len(i.menu)
+	}
+	return n
 }
 
 // publish makes the union anew where it is another. d.mu is held.

@@ -146,3 +146,50 @@ func TestOnlyAFleetIsWatched(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 }
+
+func TestADirectoryKnowsABoundedNumberOfInstances(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := &town{there: map[string]bus.Caller{}}
+		c.comes("honest", prices1)
+		d, err := Watch(t.Context(), c)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer d.Close()
+		for n := range 20_000 {
+			c.f(bus.Announcement{Instance: fmt.Sprint(n), Versions: []int{1}})
+		}
+		synctest.Wait()
+		d.mu.Lock()
+		known := len(d.instances)
+		d.mu.Unlock()
+		if known != mostHeard {
+			t.Errorf("%d instances are known, want %d", known, mostHeard)
+		}
+		if m, _ := d.Menu(); len(m) == 0 {
+			t.Error("the honest one is forgotten")
+		}
+	})
+}
+
+func TestADirectoryKeepsABoundedNumberOfLines(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var long []bus.Description
+		for n := range mostLines/2 + 1 {
+			long = append(long, bus.Description{Name: fmt.Sprintf("x%d", n), Version: 1, Kind: bus.Unary})
+		}
+		c := &town{there: map[string]bus.Caller{}}
+		c.comes("one", long...)
+		c.comes("two", long...)
+		d, err := Watch(t.Context(), c)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer d.Close()
+		d.mu.Lock()
+		defer d.mu.Unlock()
+		if n := d.lines(); n < len(long) || n > mostLines {
+			t.Errorf("%d lines are kept, want those of one menu of %d", n, len(long))
+		}
+	})
+}
