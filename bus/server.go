@@ -217,15 +217,22 @@ const queueGroup = "q"
 // subscribe opens the subscriptions: those of the requests when all that a call
 // needs is there, and those of the menu last, so that it says nothing too early.
 func (s *Server) subscribe() error {
+	_, before := s.conn.LastRefusal()
+	subjects, err := s.listen()
+	if err != nil {
+		return &Error{Code: Disconnected, Err: err, Message: "subscribing: " + err.Error()}
+	}
+	return s.confirm(subjects, before)
+}
+
+// listen makes the subscriptions and returns their subjects.
+func (s *Server) listen() (subjects []string, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.gen = s.conn.Generation()
 	s.stop = s.conn.Notify(s.event)
 	s.loops.Go(func() { s.out.run(s.quit) })
-	_, before := s.conn.LastRefusal()
 
-	var err error
-	var subjects []string
 	add := func(subject, queue string, request bool, p *endpoint, f func(transport.Msg)) {
 		if err != nil {
 			return
@@ -254,14 +261,12 @@ func (s *Server) subscribe() error {
 	if s.unknown != nil {
 		add(s.unknownSubject(), queueGroup, true, nil, (&intake{srv: s}).unknownRequest)
 	}
-	if err != nil {
-		return &Error{Code: Disconnected, Err: err, Message: "subscribing: " + err.Error()}
-	}
-	return s.confirm(subjects, before)
+	return subjects, err
 }
 
 // confirm waits until the broker knows the subscriptions, if there is one to
-// ask; else they are made when the connection is.
+// ask; else they are made when the connection is. Requests are answered
+// meanwhile.
 func (s *Server) confirm(subjects []string, before error) error {
 	if !s.conn.Connected() {
 		return nil
