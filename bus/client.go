@@ -171,12 +171,24 @@ func (cl *Client) send(ctx context.Context, c Call) (Reply, error) {
 		return Reply{}, err
 	}
 	how := attempt{name: route.name, route: route}
+	r, err := cl.attempts(ctx, c, &how)
+	if e, ok := err.(*Error); ok && how.silent && !e.MayHaveRun {
+		both := *e // which speaks of the second attempt alone
+		both.MayHaveRun = true
+		return r, &both
+	}
+	return r, err
+}
+
+// attempts sends c until it is decided; how says what went before.
+func (cl *Client) attempts(ctx context.Context, c Call, how *attempt) (Reply, error) {
+	route := how.route
 	for {
 		if err := cl.absent(ctx, route.subject, c.Description); err != nil {
 			return Reply{}, err
 		}
 		sent := cl.box.now()
-		r, err := cl.box.attempt(ctx, c, how)
+		r, err := cl.box.attempt(ctx, c, *how)
 		e, ok := err.(*Error)
 		switch {
 		case !ok:
