@@ -164,10 +164,12 @@ func newPublisher(size int) *staterpc.Publisher[value, value] {
 	return staterpc.NewPublisher(&benchpb.Value{Data: make([]byte, size)}, last, backlog)
 }
 
+// servePublisher serves what p publishes as a shared feed: nobody's depends on who
+// asks.
 func servePublisher(at place, p *staterpc.Publisher[value, value]) error {
 	return serveHandlers(at, feedRPC.Handler(func(ctx context.Context, _ *benchpb.Ask) (value, iter.Seq2[value, error], error) {
 		return p.Watch(ctx)
-	}))
+	}).Shared())
 }
 
 func (durabus) serveFanout(at place) (place, func(*benchpb.Value), error) {
