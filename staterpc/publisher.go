@@ -10,7 +10,6 @@ import (
 	"sync"
 
 	"github.com/durabus/durabus/bus"
-	"github.com/durabus/durabus/internal/streamrpc"
 )
 
 // ErrLagged ends the updates of a watcher that fell too far behind; it is a
@@ -28,7 +27,7 @@ type Publisher[S, U any] struct {
 	state    S
 	position uint64 // of state: how many updates were published
 	history  history[S, U]
-	watchers map[*Writer[U]]struct{}
+	watchers map[*tail[U]]struct{}
 }
 
 // NewPublisher returns a publisher of state. Apply returns the state after an
@@ -37,7 +36,7 @@ type Publisher[S, U any] struct {
 // behind, at least one, before it is cut off.
 func NewPublisher[S, U any](state S, apply func(S, U) S, backlog int) *Publisher[S, U] {
 	return &Publisher[S, U]{
-		apply: apply, backlog: backlog, state: state, watchers: map[*Writer[U]]struct{}{},
+		apply: apply, backlog: backlog, state: state, watchers: map[*tail[U]]struct{}{},
 		history: history[S, U]{epoch: rand.Text(), base: state},
 	}
 }
@@ -50,10 +49,10 @@ func (p *Publisher[S, U]) Publish(u U) {
 	p.state = p.apply(p.state, u)
 	p.position++
 	p.history.add(u, p.apply)
-	for w := range p.watchers {
-		if !w.Offer(u) {
-			w.Close(ErrLagged)
-			delete(p.watchers, w)
+	for t := range p.watchers {
+		if !t.offer(u) {
+			t.close(ErrLagged)
+			delete(p.watchers, t)
 		}
 	}
 }
@@ -74,30 +73,30 @@ func (p *Publisher[S, U]) Watch(ctx context.Context) (S, iter.Seq2[U, error], er
 		var none S
 		return none, nil, context.Cause(ctx)
 	}
-	w := streamrpc.NewWriter[U](ctx, p.backlog)
+	t := newTail[U](ctx, p.backlog)
 	source := bus.SourceOf(ctx)
-	state, before, missed := p.join(w, source)
+	state, before, missed := p.join(t, source)
 	for _, u := range before {
 		state = p.apply(state, u)
 	}
-	stop := context.AfterFunc(ctx, func() { p.leave(w) }) // also for updates that are never looped over
-	updates := w.Updates()
+	stop := context.AfterFunc(ctx, func() { p.leave(t) }) // also for updates that are never looped over
+	updates := t.updates()
 	if source != nil || len(missed) > 0 {
 		updates = located(source, missed, updates)
 	}
 	return state, func(yield func(U, error) bool) {
-		defer p.leave(w)
+		defer p.leave(t)
 		defer stop()
 		updates(yield)
 	}, nil
 }
 
-// join adds w, and returns the state where the source is to begin: a state, what
-// to apply to it, and the updates between there and the first that w gets.
-func (p *Publisher[S, U]) join(w *Writer[U], source *bus.Source) (state S, before, missed []U) {
+// join adds t, and returns the state where the source is to begin: a state, what
+// to apply to it, and the updates between there and the first that t gets.
+func (p *Publisher[S, U]) join(t *tail[U], source *bus.Source) (state S, before, missed []U) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.watchers[w] = struct{}{}
+	p.watchers[t] = struct{}{}
 	epoch, position := source.Asked()
 	before, missed, ok := p.history.since(epoch, position, p.position)
 	if ok && position < p.position { // most missed nothing: the state need not be made again
@@ -108,8 +107,8 @@ func (p *Publisher[S, U]) join(w *Writer[U], source *bus.Source) (state S, befor
 	return p.state, nil, nil
 }
 
-func (p *Publisher[S, U]) leave(w *Writer[U]) {
+func (p *Publisher[S, U]) leave(t *tail[U]) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	delete(p.watchers, w)
+	delete(p.watchers, t)
 }
