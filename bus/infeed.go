@@ -44,7 +44,7 @@ type inFeed struct {
 	bytes   int    // in ring
 	passed  uint64 // number of the first chunk that came since the last tick
 	readers map[*watcher]struct{}
-	wake    chan struct{} // closed at the next change; nil if nobody waits
+	waiting []*watcher    // to be woken by the next change
 	proven  bool          // frames reach us since the last Join over this connection
 	asking  bool          // a Join was not answered yet
 	asked   time.Duration // when it was sent
@@ -192,18 +192,12 @@ func (f *inFeed) next() uint64 { return f.first + uint64(len(f.ring)) }
 
 // changed wakes those who wait. f.mu is held.
 func (f *inFeed) changed() {
-	if f.wake != nil {
-		close(f.wake)
-		f.wake = nil
+	for _, w := range f.waiting {
+		w.waits = false
+		signal(w.wake)
 	}
-}
-
-// change returns a channel that is closed at the next change. f.mu is held.
-func (f *inFeed) change() <-chan struct{} {
-	if f.wake == nil {
-		f.wake = make(chan struct{})
-	}
-	return f.wake
+	clear(f.waiting)
+	f.waiting = f.waiting[:0]
 }
 
 // join asks to be a member and for what is missing. f.mu is held.

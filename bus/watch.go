@@ -9,14 +9,17 @@ import (
 	"time"
 )
 
-// A watcher is one reader of a feed.
+// A watcher is one reader of a feed. Each has a channel of its own to be woken
+// by: thousands that wait on one would wait for its lock as well.
 type watcher struct {
-	feed *inFeed
-	next uint64    // number of the chunk to read; the feed's
-	have uint64    // position that it has come to
-	at   *progress // that, for others to see
-	used bool
-	stop func() bool // what the end of the context does
+	feed  *inFeed
+	next  uint64    // number of the chunk to read; the feed's
+	have  uint64    // position that it has come to
+	at    *progress // that, for others to see
+	used  bool
+	stop  func() bool   // what the end of the context does
+	wake  chan struct{} // of one: the feed changed since it waits, or the context ended
+	waits bool          // is among those who wait; the feed's mu guards it
 }
 
 // Errors that send looks for: the updates do not come this way.
@@ -45,7 +48,10 @@ func (r *reader) watch(ctx context.Context, reply Reply) (Reply, error) {
 		return Reply{Info: reply.Info}, err
 	}
 	w.at = r.at
-	w.stop = context.AfterFunc(ctx, w.leave)
+	w.stop = context.AfterFunc(ctx, func() {
+		w.leave()
+		signal(w.wake)
+	})
 	reply.Updates = func(yield func(Element, error) bool) { w.updates(ctx, yield) }
 	return reply, nil
 }
@@ -86,7 +92,7 @@ func (b *mailbox) watcher(p *peer, d Description, name string, key inFeedKey, at
 	if i < 0 {
 		i = len(f.ring)
 	}
-	w := &watcher{feed: f, next: f.first + uint64(i), have: at}
+	w := &watcher{feed: f, next: f.first + uint64(i), have: at, wake: make(chan struct{}, 1)}
 	f.readers[w] = struct{}{}
 	return w, nil
 }
@@ -110,10 +116,9 @@ func (w *watcher) begin(ctx context.Context) error {
 	var again, giveUp *time.Timer // none where nothing is to be waited for
 	for {
 		f.mu.Lock()
-		ready, over, changed := f.proven && !f.order.Behind(), f.over, (<-chan struct{})(nil)
-		lost := w.next < f.first
+		ready, over, lost := f.proven && !f.order.Behind(), f.over, w.next < f.first
 		if !ready {
-			changed = f.change()
+			w.wait()
 		}
 		f.mu.Unlock()
 		switch {
@@ -128,7 +133,7 @@ func (w *watcher) begin(ctx context.Context) error {
 			defer giveUp.Stop()
 		}
 		select {
-		case <-changed:
+		case <-w.wake:
 		case <-again.C:
 			f.rejoin(false)
 			again.Reset(joinAgain)
@@ -152,6 +157,14 @@ func (w *watcher) leave() {
 	defer f.mu.Unlock()
 	if delete(f.readers, w); len(f.readers) == 0 {
 		f.idle = f.box.now()
+	}
+}
+
+// wait has the next change wake the reader. The feed's mu is held.
+func (w *watcher) wait() {
+	if !w.waits {
+		w.waits = true
+		w.feed.waiting = append(w.feed.waiting, w)
 	}
 }
 
@@ -202,6 +215,9 @@ func (w *watcher) chunk(ctx context.Context) (*chunk, error) {
 		f.mu.Lock()
 		if w.next < f.first {
 			f.mu.Unlock()
+			if ctx.Err() != nil { // and so it had left
+				return nil, contextError(ctx, f.desc)
+			}
 			return nil, f.lost("the reader fell behind by more than is kept of a shared feed; open again for what is current")
 		}
 		if w.next < f.next() {
@@ -219,12 +235,11 @@ func (w *watcher) chunk(ctx context.Context) (*chunk, error) {
 			e := *end // each reader has one of its own
 			return nil, &e
 		}
-		changed := f.change()
+		w.wait()
 		f.mu.Unlock()
-		select {
-		case <-changed:
-		case <-ctx.Done():
+		if ctx.Err() != nil {
 			return nil, contextError(ctx, f.desc)
 		}
+		<-w.wake
 	}
 }
