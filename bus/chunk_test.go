@@ -78,14 +78,13 @@ func TestAReaderBeginsInTheMiddleOfAFrameWhereItsStateIs(t *testing.T) {
 		}
 	}
 	f.fail(f.lost("over"))
-	w := &watcher{feed: f, have: 6, stop: func() bool { return true }}
+	w := &watcher{feed: f, have: 6}
 	var got []byte
-	for e, err := range func(yield func(Element, error) bool) { w.updates(t.Context(), yield) } {
-		if err == nil {
-			got = append(got, e.data...)
-		}
-	}
-	if string(got) != "\x03\x04\x00" {
-		t.Errorf("a reader at 6 got elements %v", got)
+	err := w.updates(t.Context(), func(e Element, _ error) bool {
+		got = append(got, e.data...)
+		return true
+	})
+	if string(got) != "\x03\x04\x00" || err.(*Error).Code != Lost {
+		t.Errorf("a reader at 6 got elements %v, and %v", got, err)
 	}
 }

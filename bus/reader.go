@@ -65,13 +65,18 @@ func (r *reader) reply(ctx context.Context) (Reply, error) {
 			return
 		}
 		r.used = true
-		defer func() {
-			r.stop()
-			r.c.finish()
-		}()
-		r.updates(ctx, yield)
+		r.loop(ctx, yield)
 	}
 	return reply, nil
+}
+
+// loop is the loop over updates, after which nothing is left of the call.
+func (r *reader) loop(ctx context.Context, yield func(Element, error) bool) {
+	defer func() {
+		r.stop()
+		r.c.finish()
+	}()
+	r.updates(ctx, yield)
 }
 
 func (r *reader) info() Info {

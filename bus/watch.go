@@ -13,11 +13,9 @@ import (
 // by: thousands that wait on one would wait for its lock as well.
 type watcher struct {
 	feed  *inFeed
-	next  uint64    // number of the chunk to read; the feed's
-	have  uint64    // position that it has come to
-	at    *progress // that, for others to see
-	used  bool
-	stop  func() bool   // what the end of the context does
+	next  uint64        // number of the chunk to read; the feed's
+	have  uint64        // position that it has come to
+	at    *progress     // that, for others to see
 	wake  chan struct{} // of one: the feed changed since it waits, or the context ended
 	waits bool          // is among those who wait; the feed's mu guards it
 }
@@ -48,11 +46,21 @@ func (r *reader) watch(ctx context.Context, reply Reply) (Reply, error) {
 		return Reply{Info: reply.Info}, err
 	}
 	w.at = r.at
-	w.stop = context.AfterFunc(ctx, func() {
+	r.stop = context.AfterFunc(ctx, func() {
 		w.leave()
 		signal(w.wake)
 	})
-	reply.Updates = func(yield func(Element, error) bool) { w.updates(ctx, yield) }
+	reply.Updates = func(yield func(Element, error) bool) {
+		if r.used {
+			yield(Element{}, &Error{Code: Invalid, RPC: c.desc, Message: "updates are single-use: call again for another loop"})
+			return
+		}
+		r.used = true
+		defer func() { r.stop() }() // of the call that the reader has by then
+		if err := w.updates(ctx, yield); err != nil && r.resume(ctx, err, yield) {
+			r.loop(ctx, yield)
+		}
+	}
 	return reply, nil
 }
 
@@ -168,25 +176,15 @@ func (w *watcher) wait() {
 	}
 }
 
-// updates yields what comes on the feed until that ends or the loop is left.
-func (w *watcher) updates(ctx context.Context, yield func(Element, error) bool) {
+// updates yields what comes on the feed until that ends, and returns the error
+// that it ended with, or until the loop is left.
+func (w *watcher) updates(ctx context.Context, yield func(Element, error) bool) error {
 	f := w.feed
-	if w.used {
-		yield(Element{}, &Error{Code: Invalid, RPC: f.desc, Message: "updates are single-use: call again for another loop"})
-		return
-	}
-	w.used = true
-	defer func() {
-		w.stop()
-		w.leave()
-	}()
+	defer w.leave()
 	for {
 		c, err := w.chunk(ctx)
-		if err != nil {
-			yield(Element{}, err)
-		}
 		if c == nil {
-			return
+			return err
 		}
 		w.at.taking()
 		for i := range c.elements {
@@ -200,7 +198,7 @@ func (w *watcher) updates(ctx context.Context, yield func(Element, error) bool) 
 				element, fault = Element{}, &ElementError{RPC: f.desc, Err: errors.New(string(e.data))}
 			}
 			if !yield(element, fault) {
-				return
+				return nil
 			}
 		}
 		w.have = max(w.have, c.Last)

@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package bus_test
+
+import (
+	"context"
+	"iter"
+	"slices"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/durabus/durabus/staterpc"
+)
+
+// A durable caller that resumes reads a shared feed as others do. It is told of an
+// interruption where the feed does not repair it, and then goes on by itself.
+func TestWhoResumesSharesAFeedAndIsToldOnlyOfWhatItDidNotRepair(t *testing.T) {
+	for _, tt := range []struct {
+		name     string
+		backlog  int
+		away     time.Duration
+		want     []string
+		watchers int // of the publisher afterwards
+	}{
+		{"the feed has what was missed", 10, 200 * time.Millisecond, opened, 1},
+		{"only the publisher has it", 10, 20 * time.Second, resumed, 3},
+		{"nobody has it", 2, 20 * time.Second, anew, 1},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				r := newResuming(t, tt.backlog)
+				rpc := staterpc.RPC[int, int, int]{Name: "tally", Version: 1}
+				_, end := r.also(t, rpc.Handler(func(ctx context.Context, _ int) (int, iter.Seq2[int, error], error) {
+					l, updates, err := r.pub.Watch(ctx)
+					return l.Sum, updates, err
+				}).Shared())
+				defer end()
+				ctx, cancel := context.WithCancel(t.Context())
+				var followers [3]<-chan *replica
+				for i := range followers {
+					followers[i] = follow(ctx, rpc.Client(r.client))
+				}
+				time.Sleep(time.Second)
+				r.publish(1, 5)
+				if n := r.pub.Watchers(); n != 1 {
+					t.Errorf("%d watch for three who resume, want the feed", n)
+				}
+				r.outage(tt.away, 3, 0, 8)
+				r.publish(7)
+				if n := r.pub.Watchers(); n != tt.watchers {
+					t.Errorf("%d watch after the outage, want %d", n, tt.watchers)
+				}
+				cancel()
+				for i, f := range followers {
+					if got := <-f; got.sum != 24 || !slices.Equal(got.events, tt.want) {
+						t.Errorf("follower %d: sum %d, told %q", i, got.sum, got.events)
+					}
+				}
+			})
+		})
+	}
+}
