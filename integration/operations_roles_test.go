@@ -112,7 +112,7 @@ func (c trespass) refused(t *testing.T, url string) {
 		if !errors.Is(err, nats.ErrPermissionViolation) || !strings.Contains(err.Error(), `"`+c.publish+c.subscribe) {
 			t.Errorf("%v, want a permission violation of %q", err, c.publish+c.subscribe)
 		}
-	case <-time.After(200 * time.Millisecond):
+	case <-time.After(patience):
 		t.Error("the broker did not refuse it")
 	}
 }
