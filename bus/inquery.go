@@ -69,9 +69,14 @@ func (q *inQuery) piece(j *job, f *wire.Chunk) {
 		credit = q.recv.Window.Grant()
 	}
 	query, whole := q.value.Take()
-	q.open = !whole
+	late := whole && j.ctx.past()
+	q.open = !whole || late
 	q.mu.Unlock()
-	if whole {
+	switch {
+	case late:
+		q.fail(j, &Error{Code: Expired, RPC: j.point.Description, Message: "the query was not whole before the deadline"})
+		return
+	case whole:
 		j.call.Query = query
 		j.srv.run(j.sess, j.srv.now(), j)
 		return

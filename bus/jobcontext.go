@@ -63,6 +63,9 @@ func (c *jobContext) incoming() *Incoming {
 	return c.in
 }
 
+// past reports whether the deadline has passed.
+func (c *jobContext) past() bool { return !c.deadline.IsZero() && !time.Now().Before(c.deadline) }
+
 // Deadline implements [context.Context].
 func (c *jobContext) Deadline() (time.Time, bool) { return c.deadline, !c.deadline.IsZero() }
 
