@@ -116,7 +116,7 @@ func window(n int) int {
 // is in it, or else its length.
 func (c *inCall) request(ctx context.Context, call Call, how attempt, now time.Duration) (wire.Open, error) {
 	o := wire.Open{
-		Protocol: protocolVersion, Minor: protocolMinor, Features: c.box.sharing(call, how.private || how.from.epoch != "" || c.resume && call.Kind == Pipe), Client: c.box.id,
+		Protocol: protocolVersion, Minor: protocolMinor, Features: c.box.sharing(call, how.private || c.resume && call.Kind == Pipe), Client: c.box.id,
 		Kind: uint32(call.Kind), ContentType: call.ContentType, Metadata: call.Metadata,
 		Allow: firstAllow, PeerCredit: peerWindow, Epoch: how.from.epoch, Position: how.from.position,
 	}

@@ -14,11 +14,15 @@ import (
 // wantsFeed reports whether the caller can read a feed, and the handler's streams
 // are shared.
 func (s *Server) wantsFeed(j *job, o *wire.Open) bool {
-	return j.point.Kind.Streams() && o.Features&featureFeeds != 0 && o.Epoch == "" && s.mux.handlers[j.point.Description].shared
+	kind := j.point.Kind
+	mayJoin := kind == State || kind == Pipe && o.Epoch == "" // a pipe's feed has positions of its own
+	return mayJoin && o.Features&featureFeeds != 0 && s.mux.handlers[j.point.Description].shared
 }
 
 // join carries out the call for its state alone and finds the feed that goes on
-// behind it. Nil without an error says that the caller needs a stream of its own.
+// behind it or, for who takes up a stream, behind the place that is asked for; the
+// state is not sent then. Nil without an error says that the caller needs a stream
+// of its own.
 func (j *job) join() (*feed, Reply, error) {
 	s := j.srv
 	if !s.feeds.mayShare(keyOf(j.call)) {
@@ -28,7 +32,14 @@ func (j *job) join() (*feed, Reply, error) {
 	if err != nil {
 		return nil, r, err
 	}
-	f := s.feedOf(j.point, j.call)
+	asked := place{epoch: j.source.epoch, position: j.source.after, known: true}
+	if asked.epoch != "" {
+		if at.epoch != asked.epoch || at.position < asked.position {
+			return nil, r, nil
+		}
+		at, r.First = asked, nil
+	}
+	f := s.feedOf(j.point, j.call, asked)
 	if f == nil {
 		return nil, r, nil
 	}
@@ -37,7 +48,7 @@ func (j *job) join() (*feed, Reply, error) {
 	case <-j.ctx.Done():
 		return nil, r, s.mux.said(contextError(&j.ctx, j.point.Description), j.point.Description, j.callID())
 	}
-	if f.before(at) { // it began while we looked
+	if asked.epoch == "" && f.before(at) { // it began while we looked
 		if r, at, err = j.snapshot(true); err != nil {
 			return nil, r, err
 		}
@@ -101,6 +112,7 @@ func (j *job) answerShared(r Reply) {
 	}
 	frames = wire.First{
 		Call: j.id, Seq: 1, Metadata: r.Metadata, Epoch: j.epoch, Position: j.position, Data: r.First, Feed: j.feed,
+		Resumed: j.source.epoch != "",
 	}.Append(frames)
 	j.sess.sent(j.sess.publishFirst(j.reply, frames))
 }

@@ -55,9 +55,10 @@ func (t *feeds) mayShare(key feedKey) bool {
 	return !private
 }
 
-// feedOf returns the feed for c, which it begins for the first; nil where there
-// is no room for another.
-func (s *Server) feedOf(p *endpoint, c Call) *feed {
+// feedOf returns the feed for c, which it begins for the first, at the place that
+// is asked for if the source has what is behind it; nil where there is no room for
+// another.
+func (s *Server) feedOf(p *endpoint, c Call, asked place) *feed {
 	t, key := &s.feeds, keyOf(c)
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -73,6 +74,7 @@ func (s *Server) feedOf(p *endpoint, c Call) *feed {
 	}
 	f.subject = wire.FeedSubject(wire.FullName(s.svc.Prefix, c.Name), c.Version, s.instance, f.token)
 	f.source.pumps, f.source.soon = true, f.soon
+	f.source.epoch, f.source.after = asked.epoch, asked.position
 	f.ctx, f.cancel = context.WithCancelCause(s.ctx)
 	t.byKey[key], t.byToken[f.token] = f, f
 	go f.pump(c) // feedEnded is its last act, and Close waits for that

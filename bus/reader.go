@@ -21,11 +21,12 @@ type reader struct {
 	count    uint64 // updates
 	used     bool
 
-	call   *Call  // to take the stream up with, if it may be
-	name   string // of its RPC, with the client's prefix
-	at     *progress
-	broken bool        // a Break was told, and not its end
-	stop   func() bool // what the end of the context does to c
+	call    *Call  // to take the stream up with, if it may be
+	name    string // of its RPC, with the client's prefix
+	at      *progress
+	broken  bool        // a Break was told, and not its end
+	watcher *watcher    // of the feed on which the updates come; nil
+	stop    func() bool // what the end of the context does to c
 }
 
 // next returns the next frame.
@@ -55,10 +56,12 @@ func (r *reader) reply(ctx context.Context) (Reply, error) {
 	r.begun()
 	reply := Reply{Info: r.located(r.info()), First: first}
 	if c.shared() {
-		return r.watch(ctx, reply)
+		if err = r.watch(ctx); err != nil {
+			return Reply{Info: reply.Info}, err
+		}
+	} else { // whoever never loops is released by its context
+		r.stop = context.AfterFunc(ctx, c.finish)
 	}
-	// Whoever never loops is released by its context.
-	r.stop = context.AfterFunc(ctx, c.finish)
 	reply.Updates = func(yield func(Element, error) bool) {
 		if r.used {
 			yield(Element{}, &Error{Code: Invalid, RPC: c.desc, Message: "updates are single-use: call again for another loop"})
@@ -70,13 +73,24 @@ func (r *reader) reply(ctx context.Context) (Reply, error) {
 	return reply, nil
 }
 
-// loop is the loop over updates, after which nothing is left of the call.
+// loop is the loop over updates, after which nothing is left of the call. A stream
+// that is taken up may go on by a feed, or leave one.
 func (r *reader) loop(ctx context.Context, yield func(Element, error) bool) {
 	defer func() {
 		r.stop()
 		r.c.finish()
+		if r.watcher != nil {
+			r.watcher.leave()
+		}
 	}()
-	r.updates(ctx, yield)
+	for more := true; more; {
+		if r.watcher != nil {
+			err := r.watcher.updates(ctx, yield)
+			more = err != nil && r.resume(ctx, err, yield)
+		} else {
+			more = r.updates(ctx, yield)
+		}
+	}
 }
 
 func (r *reader) info() Info {
@@ -201,16 +215,14 @@ func (r *reader) refusal() error {
 	return nil
 }
 
-// updates yields until the stream ends or the loop is left.
-func (r *reader) updates(ctx context.Context, yield func(Element, error) bool) {
+// updates yields until the stream ends or the loop is left; it reports true if it
+// was taken up as another.
+func (r *reader) updates(ctx context.Context, yield func(Element, error) bool) (goesOn bool) {
 	defer r.unreserve()
 	for {
 		a, err := r.next(ctx)
 		if err != nil {
-			if !r.resume(ctx, err, yield) {
-				return
-			}
-			continue
+			return r.resume(ctx, err, yield)
 		}
 		more := true
 		switch a.kind {
@@ -228,13 +240,13 @@ func (r *reader) updates(ctx context.Context, yield func(Element, error) bool) {
 			if err := r.ended(); err != nil {
 				yield(Element{}, err)
 			}
-			return
+			return false
 		default:
 			yield(Element{}, r.misplaced(a))
-			return
+			return false
 		}
 		if !more {
-			return
+			return false
 		}
 		r.c.release(a.cost)
 	}

@@ -181,28 +181,48 @@ func (r *reader) pause(ctx context.Context, back <-chan struct{}, d time.Duratio
 }
 
 // reopen asks the instance for what comes behind the reader's place, and makes
-// that the reader's call.
+// that the reader's call. Where a feed does not reach us it asks once more, for a
+// stream of our own.
 func (r *reader) reopen(ctx context.Context) *Error {
-	subject := wire.InstanceSubject(r.info().Instance, r.name, r.call.Version)
-	next, err := r.c.box.dispatch(ctx, subject, *r.call, attempt{name: r.name, from: r.at.place()})
-	if err == nil {
-		if _, err = next.first(ctx); err == nil && !next.resumes(r.at.place()) {
-			err = next.c.lost("the responder does not go on where the stream was")
-		}
-		if err != nil {
-			next.c.finish()
-		}
+	next, err := r.again(ctx, false)
+	if err != nil && (err.Err == errNoFeed || err.Err == errOldFeed) {
+		next, err = r.again(ctx, true)
 	}
 	if err != nil {
-		return err.(*Error)
+		return err
 	}
 	r.stop()
 	r.c.finish()
 	r.unreserve()
 	r.c, r.pending, r.spare = next.c, next.pending, nil
 	r.value, r.count = flow.Value{}, 0
-	r.stop = context.AfterFunc(ctx, next.c.finish)
+	r.watcher, r.stop = next.watcher, next.stop
 	return nil
+}
+
+// again returns the reader of a stream that goes on at r's place.
+func (r *reader) again(ctx context.Context, private bool) (*reader, *Error) {
+	subject := wire.InstanceSubject(r.info().Instance, r.name, r.call.Version)
+	next, err := r.c.box.dispatch(ctx, subject, *r.call, attempt{name: r.name, from: r.at.place(), private: private})
+	if err != nil {
+		return nil, err.(*Error)
+	}
+	_, err = next.first(ctx)
+	switch {
+	case err != nil:
+	case !next.resumes(r.at.place()):
+		err = next.c.lost("the responder does not go on where the stream was")
+	case next.c.shared():
+		next.at = r.at
+		err = next.watch(ctx)
+	default:
+		next.stop = context.AfterFunc(ctx, next.c.finish)
+	}
+	if err != nil {
+		next.c.finish()
+		return nil, err.(*Error)
+	}
+	return next, nil
 }
 
 // resumes reports whether the first frame says that the stream goes on at p.

@@ -6,26 +6,31 @@ import (
 	"context"
 	"iter"
 	"slices"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"github.com/durabus/durabus/internal/transport"
 	"github.com/durabus/durabus/staterpc"
 )
 
 // A durable caller that resumes reads a shared feed as others do. It is told of an
-// interruption where the feed does not repair it, and then goes on by itself.
+// interruption where the feed does not repair it, and then goes on by a feed that
+// begins where the first of them was.
 func TestWhoResumesSharesAFeedAndIsToldOnlyOfWhatItDidNotRepair(t *testing.T) {
 	for _, tt := range []struct {
 		name     string
 		backlog  int
 		away     time.Duration
 		want     []string
-		watchers int // of the publisher afterwards
+		watchers int  // of the publisher afterwards
+		deaf     bool // no feed reaches them afterwards
 	}{
-		{"the feed has what was missed", 10, 200 * time.Millisecond, opened, 1},
-		{"only the publisher has it", 10, 20 * time.Second, resumed, 3},
-		{"nobody has it", 2, 20 * time.Second, anew, 1},
+		{"the feed has what was missed", 10, 200 * time.Millisecond, opened, 1, false},
+		{"only the publisher has it", 10, 20 * time.Second, resumed, 1, false},
+		{"the publisher has it, and feeds reach nobody", 10, 20 * time.Second, resumed, 3, true},
+		{"nobody has it", 2, 20 * time.Second, anew, 1, false},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -46,7 +51,16 @@ func TestWhoResumesSharesAFeedAndIsToldOnlyOfWhatItDidNotRepair(t *testing.T) {
 				if n := r.pub.Watchers(); n != 1 {
 					t.Errorf("%d watch for three who resume, want the feed", n)
 				}
+				if tt.deaf {
+					r.net.Tap(func(_ *transport.SimConn, m transport.Msg) []transport.Msg {
+						if strings.HasPrefix(m.Subject, "_D.f.") {
+							return nil
+						}
+						return []transport.Msg{m}
+					})
+				}
 				r.outage(tt.away, 3, 0, 8)
+				time.Sleep(5 * time.Second) // after which nothing is left of a feed that nobody reads
 				r.publish(7)
 				if n := r.pub.Watchers(); n != tt.watchers {
 					t.Errorf("%d watch after the outage, want %d", n, tt.watchers)

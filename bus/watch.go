@@ -26,42 +26,32 @@ var (
 	errOldFeed = errors.New("the shared feed does not go on behind this state any more")
 )
 
-// watch returns the reply of a shared stream: its first value is there, and what
-// is behind that comes on a feed. It waits until that is certain.
-func (r *reader) watch(ctx context.Context, reply Reply) (Reply, error) {
+// watch makes the reader one of the feed that the first frame names: its first
+// value is there, and what is behind that comes on the feed. It waits until that
+// is certain.
+func (r *reader) watch(ctx context.Context) error {
 	c := r.c
 	c.mu.Lock()
-	first, p := c.first, c.peer
+	first, p, instance := c.first, c.peer, c.instance
 	c.mu.Unlock()
 	c.finish()
-	key := inFeedKey{reply.Instance, first.Feed}
+	key := inFeedKey{instance, first.Feed}
 	if p == nil || checkTokens(key.token) != "" || checkTokens(key.instance) != "" {
-		return Reply{Info: reply.Info}, &Error{Code: Lost, RPC: c.desc, Err: errNoFeed, MayHaveRun: true, Message: errNoFeed.Error()}
+		return &Error{Code: Lost, RPC: c.desc, Err: errNoFeed, MayHaveRun: true, Message: errNoFeed.Error()}
 	}
 	w, err := c.box.watcher(p, c.desc, r.name, key, first.Position)
 	if err == nil {
 		err = w.begin(ctx)
 	}
 	if err != nil {
-		return Reply{Info: reply.Info}, err
+		return err
 	}
-	w.at = r.at
+	w.at, r.watcher = r.at, w
 	r.stop = context.AfterFunc(ctx, func() {
 		w.leave()
 		signal(w.wake)
 	})
-	reply.Updates = func(yield func(Element, error) bool) {
-		if r.used {
-			yield(Element{}, &Error{Code: Invalid, RPC: c.desc, Message: "updates are single-use: call again for another loop"})
-			return
-		}
-		r.used = true
-		defer func() { r.stop() }() // of the call that the reader has by then
-		if err := w.updates(ctx, yield); err != nil && r.resume(ctx, err, yield) {
-			r.loop(ctx, yield)
-		}
-	}
-	return reply, nil
+	return nil
 }
 
 // shared reports whether the updates come on a feed.
