@@ -18,12 +18,12 @@ import (
 	"github.com/durabus/durabus/staterpc"
 )
 
-// also serves another handler on a connection of its own, and returns it and the
+// also serves other handlers on a connection of its own, and returns it and the
 // server's end.
-func (r *resuming) also(t *testing.T, h bus.Handler) (far *transport.SimConn, end func()) {
+func (r *resuming) also(t *testing.T, handlers ...bus.Handler) (far *transport.SimConn, end func()) {
 	t.Helper()
 	far = r.net.Dial()
-	srv, err := bus.ServeOn(far, bus.Service{Name: "also"}, h)
+	srv, err := bus.ServeOn(far, bus.Service{Name: "also"}, handlers...)
 	if err != nil {
 		t.Fatal(err)
 	}
