@@ -28,7 +28,7 @@ type route struct {
 
 const (
 	maxShared = 16 // requests in a message
-	spread    = 6  // messages, at least, that the calls under way came in
+	spread    = 4  // messages, at least, that the calls under way came in
 )
 
 // share is how many requests a message may hold now.
