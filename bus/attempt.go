@@ -29,6 +29,7 @@ type attempt struct {
 	route     *route        // that it may share messages on; nil in taking up a stream
 	untaken   int           // times that nobody was subscribed, or one who was leaving
 	explained bool          // nobody was subscribed, and the menu said that somebody is by now
+	now       time.Duration // when it is sent
 	silent    bool          // it was sent before and nothing was heard
 	since     time.Duration // when it was sent first, if it was silent
 	fresh     bool          // it was too old on arrival: have our clock learned anew
@@ -56,6 +57,7 @@ func (b *mailbox) attempt(ctx context.Context, c Call, how attempt) (Reply, erro
 
 // dispatch sends c, a stream, once.
 func (b *mailbox) dispatch(ctx context.Context, subject string, c Call, how attempt) (*reader, error) {
+	how.now = b.now()
 	in, err := b.launch(ctx, subject, c, how)
 	if err != nil {
 		return nil, err
@@ -77,7 +79,7 @@ func (b *mailbox) launch(ctx context.Context, subject string, c Call, how attemp
 		return nil, notSent(contextError(ctx, c.Description))
 	}
 	in := &inCall{
-		box: b, desc: c.Description, subject: subject, wake: b.wakers.Get().(chan struct{}), sent: b.now(),
+		box: b, desc: c.Description, subject: subject, wake: b.wakers.Get().(chan struct{}), sent: how.now,
 		again: c.Idempotent && !how.silent, resume: c.Kind.Streams() && ctx.Value(resumeKey{}) != nil,
 	}
 	if in.resume && how.from.epoch == "" {

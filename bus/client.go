@@ -187,7 +187,7 @@ func (cl *Client) attempts(ctx context.Context, c Call, how *attempt) (Reply, er
 		if err := cl.absent(ctx, route.subject, c.Description); err != nil {
 			return Reply{}, err
 		}
-		sent := cl.box.now()
+		how.now = cl.box.now()
 		r, err := cl.box.attempt(ctx, c, *how)
 		e, ok := err.(*Error)
 		switch {
@@ -208,7 +208,7 @@ func (cl *Client) attempts(ctx context.Context, c Call, how *attempt) (Reply, er
 			}
 			how.explained = true
 		case e.Err == errSilent && !how.silent:
-			how.silent, how.since = true, sent
+			how.silent, how.since = true, how.now
 		case e.Err == errAged && !how.fresh:
 			how.fresh = true
 		case e.Err == errNoFeed && !how.private:

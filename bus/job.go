@@ -64,7 +64,7 @@ func (s *Server) newJob(p *endpoint, o *wire.Open, m *transport.Msg, now time.Du
 	}
 	j.ctx.job = j
 	if o.TimeoutUS > 0 {
-		j.ctx.deadline = time.Now().Add(time.Duration(o.TimeoutUS) * time.Microsecond)
+		j.ctx.deadline = s.start.Add(now).Add(time.Duration(o.TimeoutUS) * time.Microsecond)
 	}
 	if p.Kind.Streams() {
 		j.makeOut()
@@ -255,7 +255,7 @@ func (j *job) acceptLate() {
 // long reports whether r has more of a first value than may go in one message,
 // without credit.
 func (j *job) long(r Reply) bool {
-	return len(r.First) > min(j.allow, payloadRoom(j.srv.conn.MaxPayload())-metadataRoom(r.Metadata))
+	return len(r.First) > min(j.allow, payloadRoom(j.srv.maxPayload())-metadataRoom(r.Metadata))
 }
 
 // answerLong sends an answer in pieces.

@@ -39,7 +39,9 @@ type mailbox struct {
 	drops    drops
 	start    time.Time
 
-	accept wire.Accept // the newest, for the inbox's callback: the next shares its strings
+	// The inbox's callback's:
+	accept wire.Accept // the newest: the next shares its strings
+	recent *inCall     // that the message being read has accepted last
 
 	number atomic.Uint64 // last given to a call or to a message with a reply
 	wakers sync.Pool     // channels of calls that are over, for others

@@ -30,6 +30,7 @@ func (b *mailbox) receive(m transport.Msg) {
 	if len(m.Data) == 0 {
 		b.drops.add(dropMalformed, "subject", m.Subject, "error", "it is empty")
 	}
+	defer func() { b.recent = nil }()
 	for rest := m.Data; ; {
 		var kind wire.Kind
 		var body []byte
@@ -70,7 +71,11 @@ func (b *mailbox) frame(k wire.Kind, body []byte, reply string, number uint64, t
 		if err := f.Parse(body); err != nil {
 			return err
 		}
-		if c := b.find(f.Call); c != nil {
+		c := b.recent // accepted in the same message, mostly
+		if c == nil || c.id != f.Call {
+			c = b.find(f.Call)
+		}
+		if c != nil {
 			c.receiveFirst(f)
 		}
 	case wire.KindFault:
@@ -349,14 +354,15 @@ func (b *mailbox) accepted(f *wire.Accept, reply string, number uint64) {
 		return
 	}
 	c.accepted, c.instance = true, f.Instance
-	if p != nil {
-		c.peer = p
-		p.add(c)
-	}
+	b.recent = c
 	if f.Credit > 0 {
 		c.upload.Grant(f.Credit)
 	}
-	c.signal()
+	if p != nil {
+		c.peer = p
+		p.add(c)
+		c.signal() // a query that goes on has somewhere to go
+	}
 }
 
 // askedIn returns the calls whose request is in message n. b.mu is held.

@@ -95,6 +95,7 @@ type Server struct {
 
 	workers workers
 	running atomic.Int64 // handlers that have not answered
+	most    atomic.Int64 // bytes of a message at most, as the broker said when it was looked at last
 
 	mu         sync.Mutex // guards the fields below
 	subs       []subscription
@@ -355,6 +356,7 @@ func (s *Server) startTick() {
 // was not told, at a tick.
 func (s *Server) look() {
 	gen := s.conn.Generation()
+	s.most.Store(int64(s.conn.MaxPayload()))
 	s.mu.Lock()
 	changed := gen != s.gen
 	s.gen = gen
@@ -385,6 +387,15 @@ func (s *Server) ticked() bool {
 	defer s.mu.Unlock()
 	s.ticking = len(s.sessions) > 0 || workers || feeds
 	return s.ticking
+}
+
+// maxPayload is how large a message may be. To ask the connection takes its lock,
+// which those who publish hold.
+func (s *Server) maxPayload() int {
+	if n := s.most.Load(); n > 0 {
+		return int(n)
+	}
+	return s.conn.MaxPayload()
 }
 
 // remove forgets a caller; what it still had is cancelled.

@@ -27,21 +27,23 @@ type session struct {
 
 	sendMu sync.Mutex // held while publishing what has gathered, in order
 
-	mu      sync.Mutex // guards the fields below
-	ret     string     // the client's newest address
-	retN    uint64     // the number it came with
-	m       uint64     // number of the last message that carried our address
-	jobs    map[uint64]*job
-	feeds   map[uint64]*feed // memberships, by their calls
-	joined  bool             // there was a job that the client knows of
-	credit  flow.Allowance
-	blocked []*outStream // who waits for peer credit
-	transit flow.Transit
-	seen    map[seenBy]*flow.Seen
-	live    flow.Liveness
-	idle    time.Duration // when there was a call last
-	beats   int
-	gone    bool
+	mu       sync.Mutex // guards the fields below
+	ret      string     // the client's newest address
+	retN     uint64     // the number it came with
+	m        uint64     // number of the last message that carried our address
+	jobs     map[uint64]*job
+	feeds    map[uint64]*feed // memberships, by their calls
+	joined   bool             // there was a job that the client knows of
+	credit   flow.Allowance
+	blocked  []*outStream // who waits for peer credit
+	transit  flow.Transit
+	seen     map[seenBy]*flow.Seen
+	lastBy   seenBy // that of the newest request
+	lastSeen *flow.Seen
+	live     flow.Liveness
+	idle     time.Duration // when there was a call last
+	beats    int
+	gone     bool
 
 	running  int         // handlers that have not returned
 	waits    jobList     // jobs that are neither answered nor accepted
@@ -105,11 +107,13 @@ func (s *session) received(o *wire.Open, j *job, number uint64) (v requestVerdic
 	s.address(j.reply, number)
 	s.credit.Grant(max(o.PeerCredit, s.credit.Limit()))
 	by := seenBy{j.point.counters, j.direct}
-	seen := s.seen[by]
-	if seen == nil {
-		seen = new(flow.Seen)
-		s.seen[by] = seen
+	if s.lastSeen == nil || s.lastBy != by {
+		if s.seen[by] == nil {
+			s.seen[by] = new(flow.Seen)
+		}
+		s.lastSeen, s.lastBy = s.seen[by], by
 	}
+	seen := s.lastSeen
 	switch {
 	case seen.Old(o.Call):
 		return tooOld, 0
@@ -159,7 +163,7 @@ func (s *session) drop(j *job) {
 func (s *session) over(j *job, now time.Duration) {
 	s.returned(j)
 	j.dropped = true
-	if s.jobs[j.id] == j {
+	if len(s.jobs) > 0 && s.jobs[j.id] == j {
 		delete(s.jobs, j.id)
 		s.idle = now
 	}

@@ -40,7 +40,7 @@ func (r *reader) next() bool {
 	case typeVarint:
 		r.value, n = varint(r.rest)
 	case typeBytes:
-		r.data, n = protowire.ConsumeBytes(r.rest)
+		r.data, n = lengthed(r.rest)
 	default:
 		n = protowire.ConsumeFieldValue(protowire.Number(r.num), protowire.Type(r.typ), r.rest)
 	}
@@ -165,6 +165,16 @@ func fault(n int) string {
 		return "cut off"
 	}
 	return "not a valid value"
+}
+
+// lengthed returns the bytes behind the length at the start of b and how much of
+// b both take, which is negative if they are not all there.
+func lengthed(b []byte) ([]byte, int) {
+	if size, n := varint(b); n > 0 && size <= uint64(len(b)-n) {
+		end := n + int(size)
+		return b[n:end], end
+	}
+	return protowire.ConsumeBytes(b) // which tells what is wrong
 }
 
 // varint returns the number at the start of b and its length, which is negative
