@@ -22,6 +22,7 @@ type encoder struct {
 	dst     []byte
 	size    int
 	writing bool
+	invalid bool // one of the strings counted is not UTF-8
 }
 
 // begin ends the count and writes what stands before the body of a frame.
@@ -67,8 +68,8 @@ func (e *encoder) string(num int, s string) {
 	if s == "" {
 		return
 	}
-	if !utf8.ValidString(s) {
-		s = strings.ToValidUTF8(s, "\uFFFD")
+	if (!e.writing || e.invalid) && !utf8.ValidString(s) {
+		s, e.invalid = strings.ToValidUTF8(s, "\uFFFD"), true
 	}
 	e.head(num, len(s))
 	if !e.writing {
