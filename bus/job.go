@@ -311,6 +311,9 @@ func (j *job) stream(r Reply) {
 	if age := j.srv.svc.MaxStreamAge; age > 0 {
 		stop = time.AfterFunc(age-rand.N(age/4+1), j.leave).Stop
 	}
+	// What an iterator asks of its context is made here, where the stack is large.
+	j.ctx.Done()
+	j.call.Query = nil // which may hold the request's message
 	j.srv.loops.Add(1)
 	go func() { // and not loops.Go, for a frame less on the stack
 		defer j.srv.loops.Done()

@@ -44,12 +44,13 @@ func (c *jobContext) full() context.Context {
 	if c.ctx != nil {
 		return c.ctx
 	}
-	ctx, stop := c.job.srv.ctx, context.CancelFunc(func() {})
-	if !c.deadline.IsZero() {
-		ctx, stop = context.WithDeadline(ctx, c.deadline)
+	if c.deadline.IsZero() {
+		c.ctx, c.cancel = context.WithCancelCause(c.job.srv.ctx)
+	} else {
+		timed, stop := context.WithDeadline(c.job.srv.ctx, c.deadline)
+		ctx, cancel := context.WithCancelCause(timed)
+		c.ctx, c.cancel = ctx, func(cause error) { cancel(cause); stop() }
 	}
-	ctx, cancel := context.WithCancelCause(ctx)
-	c.ctx, c.cancel = ctx, func(cause error) { cancel(cause); stop() }
 	if c.ended {
 		c.cancel(c.cause)
 	}

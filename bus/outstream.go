@@ -25,8 +25,7 @@ import (
 // Order: sealed frames, then the batch, then the end. sendMu is taken before mu.
 type outStream struct {
 	job       *job
-	wake      chan struct{} // of the handler's goroutine
-	stalled   *time.Timer   // of that goroutine too, once it has waited
+	stalled   *time.Timer // of that goroutine too, once it has waited
 	queued    atomic.Bool
 	published atomic.Uint64 // number of the last frame whose publishing returned
 
@@ -44,6 +43,7 @@ type outStream struct {
 	waited  uint32 // for which credit, to be told with the next frame
 	ending  bool   // the end is to be sent behind all else
 	endErr  error
+	wake    chan struct{} // of the goroutine that waited; nil until one does
 }
 
 // An outMsg is a message that is ready to leave.
@@ -55,7 +55,7 @@ type outMsg struct {
 }
 
 func (s *outStream) init(j *job, credit uint64) {
-	s.job, s.wake = j, make(chan struct{}, 1)
+	s.job = j
 	s.send.Credit.Grant(credit)
 	s.measure()
 }
@@ -70,7 +70,21 @@ func (s *outStream) measure() {
 
 func (s *outStream) waiting() *atomic.Bool { return &s.queued }
 
-func (s *outStream) wakeUp() { signal(s.wake) }
+func (s *outStream) wakeUp() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.wake != nil {
+		signal(s.wake)
+	}
+}
+
+// awaited has the goroutine that is about to wait woken by all that changes from
+// now on. s.mu is held.
+func (s *outStream) awaited() {
+	if s.wake == nil {
+		s.wake = make(chan struct{}, 1)
+	}
+}
 
 // soon has the outbox publish what has gathered, unless it is about to.
 func (s *outStream) soon() {
@@ -258,6 +272,9 @@ func (s *outStream) payPeer(cost uint64) bool {
 func (s *outStream) wait(ctx context.Context, cond func() bool) error {
 	s.mu.Lock()
 	ok := cond()
+	if !ok {
+		s.awaited()
+	}
 	s.mu.Unlock()
 	if ok {
 		return nil
@@ -303,7 +320,7 @@ func (s *outStream) end(err error) {
 // left waits until all has been published, so that the call is known here as
 // long as the caller may ask about it.
 func (s *outStream) left() {
-	for !s.empty() && !s.job.silent.Load() {
+	for !s.allLeft() && !s.job.silent.Load() {
 		select {
 		case <-s.wake:
 		case <-s.job.srv.ctx.Done():
@@ -316,9 +333,12 @@ func (s *outStream) left() {
 	}
 }
 
-func (s *outStream) empty() bool {
+// allLeft reports whether nothing is left here, or has its goroutine woken when
+// that changes.
+func (s *outStream) allLeft() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.awaited()
 	return s.batches[s.cur].Count() == 0 && len(s.sealed) == 0 && s.unsent == nil && !s.ending
 }
 
