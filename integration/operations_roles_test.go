@@ -59,6 +59,8 @@ var trespasses = []trespass{
 	// They forge nothing for others.
 	{role: "bob", publish: "_INBOX.alice.0123.1"},
 	{role: "bob", publish: "_INBOX.bob.0123.1"},
+	{role: "bob", publish: "_D.f.market.price.v1.0123.4567"},
+	{role: "bob", subscribe: "_D.f.market.trade.>"},
 	{role: "bob", publish: "market.trade.v1"},
 	{role: "bob", publish: "_D.i.0123.market.trade.v1"},
 	{role: "bob", publish: "_D.i.0123.durabus.menu.v1"},
@@ -67,6 +69,7 @@ var trespasses = []trespass{
 	{role: "pricer", publish: "market.trade.v1"},
 	{role: "pricer", publish: "_D.i.0123.market.price.v1"},
 	{role: "pricer", publish: "_D.a.market.trade"},
+	{role: "pricer", publish: "_D.f.market.trade.v1.0123.4567"},
 	{role: "pricer", publish: "_D.c.0123.4567.1"},
 	{role: "pricer", subscribe: "market.trade.v1", queue: "q"},
 	{role: "pricer", subscribe: "market.price.v1"},
@@ -80,6 +83,7 @@ var trespasses = []trespass{
 	{role: "tool", publish: "_D.c.0123.4567.1"},
 	{role: "tool", publish: "_INBOX.alice.0123.1"},
 	{role: "tool", subscribe: "market.price.v1"},
+	{role: "tool", subscribe: "_D.f.>"},
 	{role: "tool", subscribe: "_INBOX.alice.>"},
 }
 
