@@ -25,7 +25,7 @@ type inCall struct {
 	message atomic.Uint64 // number of the message with the request; 0 before it is sent
 	again   bool          // may be sent again after silence
 	resume  bool          // tell of breaks
-	wake    chan struct{} // of the reader; nobody sends once done is set
+	wake    chan struct{} // of the reader; nobody sends once done is set; nil of a stream that is not read yet
 
 	mu       sync.Mutex // guards the fields below
 	sent     time.Duration
@@ -59,7 +59,7 @@ type arrival struct {
 
 // signal wakes the reader, if it has not left. c.mu is held.
 func (c *inCall) signal() {
-	if !c.done {
+	if !c.done && c.wake != nil {
 		signal(c.wake)
 	}
 }
@@ -72,6 +72,21 @@ func (c *inCall) recycle() {
 	default:
 	}
 	c.box.wakers.Put(c.wake)
+}
+
+// park does without the channel until the reader comes back, who looks first
+// and waits then. Only the reader may call it.
+func (c *inCall) park() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.done {
+		return
+	}
+	c.recycle()
+	c.wake = nil
+	if len(c.queue) == 0 {
+		c.queue = nil
+	}
 }
 
 // Errors that send looks for: what became of an attempt, not of the call.
@@ -280,6 +295,9 @@ func (c *inCall) take(ctx context.Context, spare []arrival) ([]arrival, error) {
 			return got, nil
 		}
 		err := c.err
+		if err == nil && c.wake == nil {
+			c.wake = c.box.wakers.Get().(chan struct{})
+		}
 		c.mu.Unlock()
 		if err != nil {
 			return nil, err

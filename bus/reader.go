@@ -60,6 +60,7 @@ func (r *reader) reply(ctx context.Context) (Reply, error) {
 			return Reply{Info: reply.Info}, err
 		}
 	} else { // whoever never loops is released by its context
+		r.idle()
 		r.stop = context.AfterFunc(ctx, c.finish)
 	}
 	reply.Updates = func(yield func(Element, error) bool) {
@@ -91,6 +92,14 @@ func (r *reader) loop(ctx context.Context, yield func(Element, error) bool) {
 			more = r.updates(ctx, yield)
 		}
 	}
+}
+
+// idle lets go of what is needed only to read.
+func (r *reader) idle() {
+	if len(r.pending) == 0 {
+		r.pending, r.spare = nil, nil
+	}
+	r.c.park()
 }
 
 func (r *reader) info() Info {

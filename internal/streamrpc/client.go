@@ -19,6 +19,7 @@ func (r RPC[Q, S, U]) Client(c bus.Caller) Func[Q, S, U] {
 		Description: r.Description, ContentType: codecs.contentType(),
 		Idempotent: r.Idempotent, Window: r.Window,
 	}
+	same := &received[U]{r.Description, r.Errors, codecs.update}
 	return func(ctx context.Context, query Q) (first S, _ iter.Seq2[U, error], err error) {
 		ctx, cancel := context.WithCancel(ctx)
 		open := false
@@ -41,29 +42,48 @@ func (r RPC[Q, S, U]) Client(c bus.Caller) Func[Q, S, U] {
 			}
 		}
 		open = true
-		return first, SingleUse(r.Description, func(yield func(U, error) bool) {
-			defer cancel()
-			r.receive(reply, codecs.update, yield)
-		}), nil
+		re := &receiver[U]{rpc: same, info: reply.Info, updates: reply.Updates, cancel: cancel}
+		return first, re.receive, nil
 	}
 }
 
-// receive decodes the updates of reply until they end or yield has enough.
-func (r RPC[Q, S, U]) receive(reply bus.Reply, codec bus.TypedCodec[U], yield func(U, error) bool) {
-	if reply.Updates == nil {
+// A receiver is one loop over updates. A stream that nobody reads yet holds
+// nothing more of this package.
+type receiver[U any] struct {
+	rpc     *received[U]
+	info    bus.Info
+	updates iter.Seq2[bus.Element, error]
+	cancel  context.CancelFunc
+	used    atomic.Bool
+}
+
+// What is received is the same for all calls of one Func.
+type received[U any] struct {
+	bus.Description
+	errors []bus.ErrorType
+	codec  bus.TypedCodec[U]
+}
+
+func (r *receiver[U]) receive(yield func(U, error) bool) {
+	if r.used.Swap(true) {
+		again(r.rpc.Description, yield)
+		return
+	}
+	defer r.cancel()
+	if r.updates == nil {
 		return
 	}
 	var u U // one for all, or each would be allocated to be decoded
-	for e, err := range reply.Updates {
+	for e, err := range r.updates {
 		var data []byte
 		if err == nil {
 			data, err = e.Bytes()
 		}
 		if err != nil {
 			var none U
-			u, err = none, bus.DecodeError(r.Errors, err)
-		} else if err = bus.DecodeElement(e, data, codec, &u); err != nil {
-			err = bus.AnswerNotDecoded(reply.Info, "an update", err)
+			u, err = none, bus.DecodeError(r.rpc.errors, err)
+		} else if err = bus.DecodeElement(e, data, r.rpc.codec, &u); err != nil {
+			err = bus.AnswerNotDecoded(r.info, "an update", err)
 		}
 		if !yield(u, err) || bus.EndsStream(err) {
 			return
@@ -77,13 +97,18 @@ func SingleUse[U any](d bus.Description, updates iter.Seq2[U, error]) iter.Seq2[
 	var used atomic.Bool
 	return func(yield func(U, error) bool) {
 		if used.Swap(true) {
-			var none U
-			yield(none, &bus.Error{
-				Code: bus.Invalid, RPC: d,
-				Message: "these updates were looped over before; open the stream again",
-			})
+			again(d, yield)
 			return
 		}
 		updates(yield)
 	}
+}
+
+// again is the second loop.
+func again[U any](d bus.Description, yield func(U, error) bool) {
+	var none U
+	yield(none, &bus.Error{
+		Code: bus.Invalid, RPC: d,
+		Message: "these updates were looped over before; open the stream again",
+	})
 }
