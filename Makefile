@@ -7,8 +7,11 @@ BENCH    ?= .
 OLD      ?= main
 NEW      ?=
 ROUNDS   ?= 9
+N        ?= 10000
+SEED     ?= 1
+CORES    ?= $(shell nproc)
 
-.PHONY: help check test parity race fuzz bench benchstat compare performance integration soak lint generate demo
+.PHONY: help check test parity race fuzz bench benchstat compare performance integration soak soak-sim lint generate demo
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -30,6 +33,15 @@ integration: ## run the tests on embedded NATS only
 
 soak: ## roll fleets through versions at 2,000 calls a second
 	DURABUS_ROLL=soak go test -count=1 -timeout 20m -v -run 'TestARollingUpgrade' ./integration
+
+soak-sim: ## simulate N (10000) schedules from SEED (1) on all cores
+	go test -c -o $(CURDIR)/.sim.test ./internal/sim
+	@trap 'rm -f $(CURDIR)/.sim.test' EXIT; each=$$(( ($(N) + $(CORES) - 1) / $(CORES) )); jobs=; failed=0; \
+	for core in $$(seq 0 $$(( $(CORES) - 1 ))); do \
+		DURABUS_SIM_FIRST=$$(( $(SEED) + core * each )) DURABUS_SIM_COUNT=$$each GOMAXPROCS=1 \
+			$(CURDIR)/.sim.test -test.v -test.timeout 0 | grep --line-buffered -v -E '^ *(=== RUN|--- PASS)' & jobs="$$jobs $$!"; \
+	done; \
+	for job in $$jobs; do wait $$job || failed=1; done; exit $$failed
 
 lint: ## vet, staticcheck, format and generated code
 	go vet ./...

@@ -44,6 +44,12 @@ var mayImport = map[string][]string{
 
 	// The laws of all kinds, for tests alone: nobody's imports may have it.
 	"internal/kindtest": {"bus", "unaryrpc", "onewayrpc", "piperpc", "staterpc", "versioned"},
+
+	// The simulation, for its own tests alone.
+	"internal/sim": {
+		"bus", "durable", "internal/flow", "internal/transport",
+		"unaryrpc", "onewayrpc", "piperpc", "staterpc", "versioned",
+	},
 }
 
 // mayUseServer are the only places whose code may contain nats-server.

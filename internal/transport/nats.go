@@ -31,15 +31,15 @@ type NATS struct {
 	next      int
 }
 
-// conns has one NATS for each connection, so that its callbacks are chained
-// once, however many clients and servers use it.
+// conns has one Conn for each connection, so that the callbacks of a NATS are
+// chained once, however many clients and servers use it.
 var conns = struct {
 	sync.Mutex
-	m map[*nats.Conn]*NATS
-}{m: map[*nats.Conn]*NATS{}}
+	m map[*nats.Conn]Conn
+}{m: map[*nats.Conn]Conn{}}
 
 // Over returns the Conn over nc, which is one and the same for all who ask.
-func Over(nc *nats.Conn) *NATS {
+func Over(nc *nats.Conn) Conn {
 	conns.Lock()
 	defer conns.Unlock()
 	if c := conns.m[nc]; c != nil {
@@ -51,6 +51,21 @@ func Over(nc *nats.Conn) *NATS {
 	}
 	c.chain()
 	return c
+}
+
+// StandIn returns a connection in whose place c is used by all who ask [Over],
+// until release is called. It is for simulations: it was never dialled, and
+// nothing else can be done with it.
+func StandIn(c Conn) (nc *nats.Conn, release func()) {
+	nc = &nats.Conn{}
+	conns.Lock()
+	defer conns.Unlock()
+	conns.m[nc] = c
+	return nc, func() {
+		conns.Lock()
+		defer conns.Unlock()
+		delete(conns.m, nc)
+	}
 }
 
 // chain puts our callbacks before those that are there.

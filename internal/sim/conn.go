@@ -1,0 +1,353 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package sim
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"github.com/durabus/durabus/internal/transport"
+)
+
+// A conn is a process's connection to one of the brokers, as nats.go makes it.
+type conn struct {
+	net     *network
+	name    string
+	up      *line // to the broker
+	down    *line // from the broker
+	told    *line // of the process's own, for events
+	release func()
+	nc      *nats.Conn
+	safe    bool // nothing happens to it
+
+	// The network's lock guards these.
+	node      int
+	connected bool
+	dead      bool // the process: it does not notice
+	times     uint64
+	subs      []*sub
+	listeners []*listener
+	broken    chan struct{} // closed when the connection is cut
+}
+
+type listener struct{ f func(transport.Event) }
+
+// dial connects a process to a broker.
+func (n *network) dial(name string, node int, d delays) *conn {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	c := &conn{
+		net: n, name: name, node: node, connected: true, broken: make(chan struct{}),
+		up: n.line(name+" up", d), down: n.line(name+" down", d),
+		told: n.line(name+" told", delays{least: 0, most: 50 * time.Microsecond}),
+	}
+	c.nc, c.release = transport.StandIn(c)
+	n.conns = append(n.conns, c)
+	return c
+}
+
+// cut ends the connection; the network is locked. What the process has sent may
+// still arrive. It does not come back by itself.
+func (c *conn) cut(flushed bool) {
+	if !c.connected || c.dead {
+		return
+	}
+	c.connected = false
+	c.net.trace.note(c.name, "cut", fmt.Sprint("flushed ", flushed))
+	if !flushed {
+		c.up.lose()
+	}
+	c.down.lose()
+	close(c.broken)
+	c.forget()
+	c.tell(transport.Event{Kind: transport.Disconnected, Err: transport.ErrNotConnected})
+}
+
+// forget makes the broker forget the subscriptions, also those that the process
+// is about to leave.
+func (c *conn) forget() {
+	for _, i := range slices.Clone(c.net.interests) {
+		if i.sub.conn == c && i.sub.interest == i {
+			i.sub.interest = nil
+			c.net.hear(i, false)
+		}
+	}
+}
+
+// back connects to a broker again.
+func (c *conn) back(node int) {
+	c.net.mu.Lock()
+	defer c.net.mu.Unlock()
+	if c.connected || c.dead {
+		return
+	}
+	c.net.trace.note(c.name, "reconnected", fmt.Sprint("to ", node))
+	c.node, c.connected, c.broken = node, true, make(chan struct{})
+	c.up.renew()
+	c.down.renew()
+	c.times++
+	for _, s := range c.subs {
+		s.announce()
+	}
+	c.tell(transport.Event{Kind: transport.Reconnected})
+}
+
+// hang holds up what is sent in one direction or both until a moment.
+func (c *conn) hang(up, down bool, until time.Time) {
+	c.net.mu.Lock()
+	defer c.net.mu.Unlock()
+	c.net.trace.note(c.name, "hangs", fmt.Sprint("up ", up, " down ", down))
+	if up {
+		c.up.hangs = until
+	}
+	if down {
+		c.down.hangs = until
+	}
+}
+
+// kill ends the process's part in the network without its knowledge.
+func (c *conn) kill() {
+	c.net.mu.Lock()
+	defer c.net.mu.Unlock()
+	if c.dead {
+		return
+	}
+	c.net.trace.note(c.name, "killed")
+	c.dead, c.listeners = true, nil
+	c.up.lose()
+	c.down.lose()
+	if c.connected {
+		close(c.broken)
+	}
+	c.forget()
+	c.release()
+}
+
+func (c *conn) tell(ev transport.Event) {
+	for _, l := range slices.Clone(c.listeners) {
+		c.told.send(0, func() { go l.f(ev) })
+	}
+}
+
+// Publish implements [transport.Conn].
+func (c *conn) Publish(subject, reply string, data []byte) error {
+	return c.PublishMsg(transport.Msg{Subject: subject, Reply: reply, Data: data})
+}
+
+// PublishMsg implements [transport.Conn].
+func (c *conn) PublishMsg(m transport.Msg) error {
+	c.net.mu.Lock()
+	defer c.net.mu.Unlock()
+	switch {
+	case c.dead:
+		return nil
+	case !c.connected:
+		return transport.ErrNotConnected
+	}
+	m.Data = slices.Clone(m.Data)
+	c.net.trace.note(c.name, "sent", c.net.trace.plain(m.Subject), fmt.Sprint(len(m.Data)))
+	c.up.send(len(m.Data), func() { c.net.route(c, m) })
+	return nil
+}
+
+// NewInbox implements [transport.Conn].
+func (c *conn) NewInbox() string {
+	c.net.mu.Lock()
+	defer c.net.mu.Unlock()
+	c.net.inboxes++
+	return fmt.Sprintf("_INBOX.%d", c.net.inboxes)
+}
+
+// Flush implements [transport.Conn].
+func (c *conn) Flush(ctx context.Context) error {
+	c.net.mu.Lock()
+	if c.dead || !c.connected {
+		c.net.mu.Unlock()
+		return transport.ErrNotConnected
+	}
+	done, broken := make(chan struct{}), c.broken
+	c.up.send(0, func() { c.down.send(0, func() { close(done) }) })
+	c.net.mu.Unlock()
+	select {
+	case <-done:
+		return nil
+	case <-broken:
+		return transport.ErrNotConnected
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// MaxPayload implements [transport.Conn].
+func (c *conn) MaxPayload() int { return 1 << 20 }
+
+// Connected implements [transport.Conn].
+func (c *conn) Connected() bool {
+	c.net.mu.Lock()
+	defer c.net.mu.Unlock()
+	return c.connected
+}
+
+// Generation implements [transport.Conn].
+func (c *conn) Generation() uint64 {
+	c.net.mu.Lock()
+	defer c.net.mu.Unlock()
+	return c.times
+}
+
+// Notify implements [transport.Conn].
+func (c *conn) Notify(f func(transport.Event)) (stop func()) {
+	c.net.mu.Lock()
+	defer c.net.mu.Unlock()
+	l := &listener{f}
+	c.listeners = append(c.listeners, l)
+	return func() {
+		c.net.mu.Lock()
+		defer c.net.mu.Unlock()
+		c.listeners = slices.DeleteFunc(c.listeners, func(o *listener) bool { return o == l })
+	}
+}
+
+// LastRefusal implements [transport.Conn]. These brokers refuse nothing.
+func (c *conn) LastRefusal() (string, error) { return "", nil }
+
+// A sub is a subscription as its process knows it.
+type sub struct {
+	conn           *conn
+	subject, queue string
+	f              func(transport.Msg)
+	interest       *interest // guarded by the network's lock; nil if the broker does not know, or is not to know
+
+	mu     sync.Mutex // guards the fields below
+	queued []transport.Msg
+	ending bool // no more is queued; the goroutine ends when the queue is empty
+	wake   chan struct{}
+	ended  chan struct{}
+}
+
+// Subscribe implements [transport.Conn].
+func (c *conn) Subscribe(subject, queue string, f func(transport.Msg)) (transport.Subscription, error) {
+	s := &sub{conn: c, subject: subject, queue: queue, f: f, wake: make(chan struct{}, 1), ended: make(chan struct{})}
+	c.net.mu.Lock()
+	defer c.net.mu.Unlock()
+	c.subs = append(c.subs, s)
+	if c.connected && !c.dead {
+		s.announce()
+	}
+	go s.run()
+	return s, nil
+}
+
+// announce tells the broker of s; the network is locked.
+func (s *sub) announce() {
+	n := s.conn.net
+	i := &interest{sub: s, node: s.conn.node, known: make([]bool, len(n.routes))}
+	s.interest = i
+	n.interests = append(n.interests, i)
+	s.conn.up.send(0, func() {
+		if s.interest == i {
+			n.hear(i, true)
+		}
+	})
+}
+
+// registered reports whether i is the present one.
+func (s *sub) registered(i *interest) bool { return s.interest == i }
+
+func (s *sub) push(m transport.Msg) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.ending || s.conn.dead {
+		return
+	}
+	s.queued = append(s.queued, m)
+	s.signal()
+}
+
+func (s *sub) signal() {
+	select {
+	case s.wake <- struct{}{}:
+	default:
+	}
+}
+
+func (s *sub) run() {
+	defer close(s.ended)
+	for {
+		s.mu.Lock()
+		msgs, ending := s.queued, s.ending
+		s.queued = nil
+		s.mu.Unlock()
+		for _, m := range msgs {
+			s.f(m)
+		}
+		if len(msgs) > 0 {
+			continue
+		}
+		if ending {
+			return
+		}
+		<-s.wake
+	}
+}
+
+// leave has the broker forget s.
+func (s *sub) leave() {
+	c := s.conn
+	c.net.mu.Lock()
+	defer c.net.mu.Unlock()
+	c.subs = slices.DeleteFunc(c.subs, func(o *sub) bool { return o == s })
+	if i := s.interest; i != nil {
+		c.up.send(0, func() {
+			if s.interest == i {
+				s.interest = nil
+				c.net.hear(i, false)
+			}
+		})
+	}
+}
+
+func (s *sub) end(discard bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.ending = true
+	if discard {
+		s.queued = nil
+	}
+	s.signal()
+}
+
+// Unsubscribe implements [transport.Subscription].
+func (s *sub) Unsubscribe() error {
+	s.leave()
+	s.end(true)
+	return nil
+}
+
+// Drain implements [transport.Subscription].
+func (s *sub) Drain(ctx context.Context) error {
+	s.leave()
+	err := s.conn.Flush(ctx)
+	s.end(false)
+	if err != nil && ctx.Err() != nil {
+		return err
+	}
+	select {
+	case <-s.ended:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// isDead reports whether the process was killed.
+func (c *conn) isDead() bool {
+	c.net.mu.Lock()
+	defer c.net.mu.Unlock()
+	return c.dead
+}

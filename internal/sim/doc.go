@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package sim runs the real engine, clients and responders of every kind of
+// call, on a simulated cluster of brokers in virtual time, does to it what a seed
+// says, and checks the promises of the module at every event.
+//
+// A schedule is one seed: it decides how many brokers, responders and callers
+// there are, how late each message is, what breaks when, who is slow, who comes
+// and goes, and which versions are served. [Run] plays one, inside a
+// testing/synctest bubble.
+//
+// # What is checked
+//
+//   - I1: the reader of a pipe gets what its handler yielded, whole, or the
+//     beginning of it and an error.
+//   - I2: a durable state equals its source at the position it is at, and once
+//     nothing breaks any more it becomes equal to the newest.
+//   - I3: every call ends; a handler runs at most once for a call that is not
+//     idempotent; an answer is that of its call.
+//   - I4: a caller and a responder that nothing happens to go on with one another,
+//     whatever happens to the others.
+//   - I5: when a caller has died its handlers end, and when all have left there is
+//     no subscription and no goroutine.
+//
+// # What may happen
+//
+// The brokers promise what NATS promises: at most once, and in order from one
+// connection to one subscription. Messages and subscriptions take time, also
+// between brokers. Connections are cut, with what is on its way or after it; hang
+// and go on, or hang and are cut; are cut by a broker that holds too much for
+// them; come back at another broker. Brokers lose sight of one another, and what
+// was on its way between them, and nobody is told. Processes die, leave, and come
+// with other versions.
+//
+// # Replays
+//
+// What the network and the workloads do is drawn from the seed and from who does
+// it for which time, never from a shared source of chance: a replay makes the
+// same decisions as long as the same things happen. Goroutines, select and the
+// engine's own ids and random delays are Go's, and so two runs of one seed may
+// differ in the order of what happens in the same instant.
+package sim

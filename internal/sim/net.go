@@ -1,0 +1,273 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package sim
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/durabus/durabus/internal/transport"
+)
+
+// A network is a cluster of brokers and the connections to them.
+type network struct {
+	dice  dice
+	delay delays
+	trace *trace
+
+	mu        sync.Mutex // guards the fields below, and lines, conns and interests
+	routes    [][]*line  // from one broker to another
+	conns     []*conn
+	interests []*interest
+	messages  uint64
+	inboxes   uint64
+	calm      bool // nothing is late any more
+	pending   int  // bytes that a broker holds for a connection before it cuts it
+}
+
+// delays say how long a message takes on one line.
+type delays struct {
+	least, most time.Duration
+	late        uint64        // one of so many messages takes longer; 0 is none
+	latest      time.Duration // at most, then
+}
+
+// brokerHolds is a broker's max_pending, unless its memory is short.
+const brokerHolds = 64 << 20
+
+// An interest is a subscription as the brokers know it.
+type interest struct {
+	sub   *sub
+	node  int
+	known []bool // by broker
+}
+
+func newNetwork(d dice, nodes int, delay delays, t *trace) *network {
+	n := &network{dice: d.of("network"), delay: delay, trace: t, pending: brokerHolds}
+	for from := range nodes {
+		var to []*line
+		for node := range nodes {
+			to = append(to, n.line(fmt.Sprintf("route %d>%d", from, node), delay))
+		}
+		n.routes = append(n.routes, to)
+	}
+	return n
+}
+
+// A line carries messages one way, in order.
+type line struct {
+	net   *network
+	name  string
+	dice  dice
+	delay delays
+
+	sent    uint64
+	last    time.Time // when the newest arrives
+	hangs   time.Time // nothing arrives before
+	life    uint64    // what was sent in another life does not arrive
+	down    bool      // nothing is taken
+	waiting int       // bytes on their way
+}
+
+func (n *network) line(name string, d delays) *line {
+	return &line{net: n, name: name, dice: n.dice.of(name), delay: d}
+}
+
+// send calls arrive when size bytes have arrived, if they do. The network is
+// locked for both.
+func (l *line) send(size int, arrive func()) {
+	if l.down {
+		return
+	}
+	l.sent++
+	chance := l.dice.nth(l.sent)
+	takes := l.delay.least + time.Duration(chance.below(uint64(l.delay.most-l.delay.least)+1))
+	if l.delay.late > 0 && !l.net.calm && chance.nth(1).below(l.delay.late) == 0 {
+		takes += time.Duration(chance.nth(2).below(uint64(l.delay.latest)))
+	}
+	now := time.Now()
+	due := now.Add(takes)
+	if due.Before(l.hangs) {
+		due = l.hangs
+	}
+	if !due.After(l.last) {
+		due = l.last.Add(1)
+	}
+	l.last = due
+	life := l.life
+	l.waiting += size
+	time.AfterFunc(due.Sub(now), func() {
+		l.net.mu.Lock()
+		defer l.net.mu.Unlock()
+		if life != l.life {
+			return
+		}
+		l.waiting -= size
+		arrive()
+	})
+}
+
+// lose forgets what is on its way.
+func (l *line) lose() {
+	l.life++
+	l.waiting = 0
+	l.renew()
+}
+
+// renew begins another connection: what is sent need not wait for what was.
+func (l *line) renew() { l.hangs, l.last = time.Time{}, time.Time{} }
+
+// hear makes i known to its broker, and through it to the others.
+func (n *network) hear(i *interest, known bool) {
+	i.known[i.node] = known
+	n.trace.note(i.sub.conn.name, "interest", n.trace.plain(i.sub.subject), fmt.Sprint(known))
+	for node, to := range n.routes[i.node] {
+		if node != i.node {
+			to.send(0, func() { i.known[node] = known; n.prune(i) })
+		}
+	}
+	n.prune(i)
+}
+
+func (n *network) prune(i *interest) {
+	if !i.sub.registered(i) && !slices.Contains(i.known, true) {
+		n.interests = slices.DeleteFunc(n.interests, func(o *interest) bool { return o == i })
+	}
+}
+
+// route passes a message from a connection on, at its broker.
+func (n *network) route(from *conn, m transport.Msg) {
+	n.messages++
+	chance := n.dice.of("route").nth(n.messages)
+	groups := map[string][]*interest{}
+	var names []string
+	heard := false
+	for _, i := range slices.Clone(n.interests) { // a slow consumer's end
+		switch {
+		case !i.known[from.node] || !matches(i.sub.subject, m.Subject):
+		case i.sub.queue == "":
+			heard = true
+			n.pass(from.node, i, m)
+		default:
+			if groups[i.sub.queue] == nil {
+				names = append(names, i.sub.queue)
+			}
+			groups[i.sub.queue] = append(groups[i.sub.queue], i)
+		}
+	}
+	for _, name := range names {
+		heard = true
+		members := groups[name]
+		near := slices.DeleteFunc(slices.Clone(members), func(i *interest) bool { return i.node != from.node })
+		if len(near) > 0 {
+			members = near // as NATS does
+		}
+		n.pass(from.node, members[chance.below(uint64(len(members)))], m)
+	}
+	if heard || m.Reply == "" {
+		return
+	}
+	n.trace.note(from.name, "unheard", n.trace.plain(m.Subject))
+	for _, s := range from.subs {
+		if s.queue == "" && matches(s.subject, m.Reply) {
+			from.down.send(0, func() { s.push(transport.Msg{Subject: m.Reply, NoResponders: true}) })
+			return
+		}
+	}
+}
+
+// pass brings a message from a broker to a subscription.
+func (n *network) pass(node int, i *interest, m transport.Msg) {
+	if node == i.node {
+		n.deliver(i, m)
+		return
+	}
+	n.routes[node][i.node].send(len(m.Data), func() {
+		if i.known[i.node] {
+			n.deliver(i, m)
+		}
+	})
+}
+
+func (n *network) deliver(i *interest, m transport.Msg) {
+	c := i.sub.conn
+	if c.connected && !c.safe && c.down.waiting+len(m.Data) > n.pending {
+		n.trace.note(c.name, "slow consumer")
+		c.cut(false)
+		node, away := c.node, time.Duration(n.dice.nth(n.messages).below(uint64(time.Second)))
+		time.AfterFunc(away, func() { c.back(node) })
+		return
+	}
+	s := i.sub
+	c.down.send(len(m.Data), func() {
+		n.trace.note(c.name, "got", n.trace.plain(m.Subject), fmt.Sprint(len(m.Data)))
+		s.push(m)
+	})
+}
+
+// split separates two brokers until join: what is on its way between them is
+// lost, and nobody is told.
+func (n *network) split(a, b int) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.trace.note("brokers", "split", fmt.Sprint(a, b))
+	for _, l := range []*line{n.routes[a][b], n.routes[b][a]} {
+		l.lose()
+		l.down = true
+	}
+	for _, i := range slices.Clone(n.interests) {
+		switch i.node {
+		case a:
+			i.known[b] = false
+		case b:
+			i.known[a] = false
+		}
+		n.prune(i)
+	}
+}
+
+// join undoes split.
+func (n *network) join(a, b int) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.trace.note("brokers", "join", fmt.Sprint(a, b))
+	n.routes[a][b].down, n.routes[b][a].down = false, false
+	for _, i := range n.interests {
+		far := a + b - i.node
+		if (i.node == a || i.node == b) && i.known[i.node] {
+			n.routes[i.node][far].send(0, func() { i.known[far] = i.known[i.node] })
+		}
+	}
+}
+
+// subscriptions counts those that are open.
+func (n *network) subscriptions() (count int) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	for _, c := range n.conns {
+		count += len(c.subs)
+	}
+	return count
+}
+
+// matches reports whether a subject falls under a pattern with NATS wildcards.
+func matches(pattern, subject string) bool {
+	for {
+		p, prest, pmore := strings.Cut(pattern, ".")
+		s, srest, smore := strings.Cut(subject, ".")
+		switch {
+		case p == ">":
+			return s != ""
+		case p != "*" && p != s:
+			return false
+		case !pmore && !smore:
+			return true
+		case pmore != smore:
+			return false
+		}
+		pattern, subject = prest, srest
+	}
+}

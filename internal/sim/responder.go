@@ -1,0 +1,182 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package sim
+
+import (
+	"context"
+	"iter"
+	"strings"
+	"time"
+
+	"github.com/durabus/durabus/bus"
+	"github.com/durabus/durabus/onewayrpc"
+	"github.com/durabus/durabus/piperpc"
+	"github.com/durabus/durabus/staterpc"
+	"github.com/durabus/durabus/unaryrpc"
+	"github.com/durabus/durabus/versioned"
+)
+
+// What is called. A query says what its handler is to do.
+type (
+	query struct {
+		Call   uint64
+		Caller string
+		Takes  time.Duration // until the answer, or between two updates
+		Count  int           // of updates
+		Size   int           // of an answer or an update
+		Fails  bool          // in the end
+		Pad    string
+	}
+	answer struct {
+		Call uint64
+		Pad  string
+	}
+	item struct {
+		Call   uint64
+		Run, N int
+		Pad    string
+	}
+	book   struct{ N, Sum uint64 }
+	change struct {
+		N, By uint64
+		Pad   string
+	}
+	oldQuote struct {
+		Call   uint64
+		Caller string
+	}
+	oldAnswer struct{ Of uint64 }
+)
+
+var (
+	addRPC  = unaryrpc.RPC[query, answer]{Name: "sim.add", Version: 1}
+	getRPC  = unaryrpc.RPC[query, answer]{Name: "sim.get", Version: 1, Idempotent: true}
+	tellRPC = onewayrpc.RPC[query]{Name: "sim.tell", Version: 1}
+	listRPC = piperpc.RPC[query, item]{Name: "sim.list", Version: 1}
+	bookRPC = staterpc.RPC[int, book, change]{Name: "sim.book", Version: 1}
+	feedRPC = piperpc.RPC[int, change]{Name: "sim.feed", Version: 1}
+
+	quote1RPC = unaryrpc.RPC[oldQuote, oldAnswer]{Name: "sim.quote", Version: 1}
+	quote2RPC = unaryrpc.RPC[query, answer]{Name: "sim.quote", Version: 2}
+
+	quotes = versioned.New(quote2RPC, versioned.Via(quote1RPC,
+		unaryrpc.Convert[oldQuote, oldAnswer, query, answer](
+			func(q query) oldQuote { return oldQuote{q.Call, q.Caller} },
+			func(a oldAnswer) answer { return answer{Call: a.Of} }),
+		unaryrpc.Convert[query, answer, oldQuote, oldAnswer](
+			func(q oldQuote) query { return query{Call: q.Call, Caller: q.Caller} },
+			func(a answer) oldAnswer { return oldAnswer{a.Call} })))
+
+	nearRPC   = unaryrpc.RPC[query, answer]{Name: "near.get", Version: 1}
+	streamRPC = piperpc.RPC[query, item]{Name: "near.list", Version: 1}
+)
+
+// apply is what a change does to the book.
+func apply(b book, c change) book { return book{b.N + 1, b.Sum*31 + c.By} }
+
+// A responder is a process that serves.
+type responder struct {
+	world     *world
+	name      string
+	conn      *conn
+	server    *bus.Server
+	publisher *staterpc.Publisher[book, change]
+}
+
+// serve starts a responder of some versions; one that serves no others is alone
+// with the near RPCs.
+func (w *world) serve(name string, node int, d delays, versions ...int) *responder {
+	r := &responder{world: w, name: name, conn: w.net.dial(name, node, d)}
+	handlers := []bus.Handler{nearRPC.Handler(r.answer), streamRPC.Handler(r.list)}
+	if len(versions) > 0 {
+		w.publish.Lock()
+		r.publisher = staterpc.NewPublisher(w.book, apply, 2000).
+			Keep(staterpc.Backlog[change]{Updates: w.backlog})
+		w.publishers = append(w.publishers, r.publisher)
+		w.publish.Unlock()
+		handlers = append(handlers, addRPC.Handler(r.answer), getRPC.Handler(r.answer), tellRPC.Handler(r.tell),
+			listRPC.Handler(r.list), bookRPC.Handler(r.follow), feedRPC.Handler(r.feed))
+	}
+	for _, v := range versions {
+		for _, h := range quotes.Handlers(r.answer) {
+			if h.Version == v {
+				handlers = append(handlers, h)
+			}
+		}
+	}
+	var err error
+	r.server, err = bus.Serve(r.conn.nc, bus.Service{Name: "sim", AnyConn: true}, handlers...)
+	if err != nil {
+		w.oracle.broken("I3", "%s does not serve: %v", name, err)
+	}
+	return r
+}
+
+func (r *responder) close() {
+	_ = r.server.Close() // of a process that died nothing is expected
+	r.world.retire(r.publisher)
+	r.conn.kill()
+}
+
+func (r *responder) answer(ctx context.Context, q query) (answer, error) {
+	_, _, done := r.world.oracle.starts(ctx, q.Caller, r.name, q.Call)
+	defer done()
+	if !wait(ctx, q.Takes) {
+		return answer{}, context.Cause(ctx)
+	}
+	return answer{Call: q.Call, Pad: pad(q.Size)}, nil
+}
+
+func (r *responder) tell(ctx context.Context, q query) error {
+	_, err := r.answer(ctx, q)
+	return err
+}
+
+func (r *responder) list(ctx context.Context, q query) (iter.Seq2[item, error], error) {
+	o := r.world.oracle
+	run, n, done := o.starts(ctx, q.Caller, r.name, q.Call)
+	return func(yield func(item, error) bool) {
+		defer done()
+		for i := range q.Count {
+			if !wait(ctx, q.Takes) {
+				yield(item{}, context.Cause(ctx))
+				return
+			}
+			o.made(run, false)
+			if !yield(item{Call: q.Call, Run: n, N: i + 1, Pad: pad(q.Size)}, nil) {
+				return
+			}
+		}
+		if q.Fails {
+			yield(item{}, bus.Failed)
+			return
+		}
+		o.made(run, true)
+	}, nil
+}
+
+func (r *responder) follow(ctx context.Context, _ int) (book, iter.Seq2[change, error], error) {
+	return r.publisher.Watch(ctx)
+}
+
+func (r *responder) feed(ctx context.Context, _ int) (iter.Seq2[change, error], error) {
+	_, changes, err := r.publisher.Watch(ctx)
+	return changes, err
+}
+
+func pad(n int) string { return strings.Repeat("-", n) }
+
+// wait waits, unless ctx is done first.
+func wait(ctx context.Context, d time.Duration) bool {
+	if d <= 0 {
+		return ctx.Err() == nil
+	}
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}

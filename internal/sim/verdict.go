@@ -1,0 +1,126 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package sim
+
+import (
+	"context"
+	"math/rand/v2"
+	"time"
+)
+
+// visit calls a responder of its own all the time: nothing happens to either,
+// so that every call is answered at once.
+func (c *caller) visit(home *responder) {
+	o := c.world.oracle
+	f := nearRPC.Client(c.client.WithInstance(home.server.Instance()))
+	soon := 8*c.world.delay.most + 10*time.Millisecond
+	for wait(c.ctx, 100*time.Millisecond) {
+		of := o.begin(c.name, "near", false, 0)
+		_, err := f(c.ctx, query{Call: of.id, Caller: c.name})
+		if c.ctx.Err() != nil {
+			return
+		}
+		o.end(of, err)
+		took := time.Since(of.began)
+		o.mu.Lock()
+		o.report.Near = max(o.report.Near, took)
+		if err != nil || took > soon {
+			o.fail("I4", "a call between two that nothing happens to took %v and ended with %v", took, err)
+		}
+		o.mu.Unlock()
+	}
+}
+
+// stay reads a stream of its own responder until it leaves.
+func (c *caller) stay(home *responder) {
+	o := c.world.oracle
+	f := streamRPC.Client(c.client.WithInstance(home.server.Instance()))
+	of := o.begin(c.name, "near stream", false, 0)
+	o.mu.Lock()
+	of.ended = true // it is not waited for
+	o.mu.Unlock()
+	updates, err := f(c.ctx, query{Call: of.id, Caller: c.name, Takes: 50 * time.Millisecond, Count: 1 << 30})
+	if err != nil {
+		o.broken("I4", "a stream between two that nothing happens to: %v", err)
+		return
+	}
+	run, got := 0, 0
+	for u, err := range updates {
+		if c.ctx.Err() != nil {
+			return
+		}
+		if err != nil {
+			o.broken("I4", "a stream between two that nothing happens to ended: %v", err)
+			return
+		}
+		got++
+		o.read(of, u, &run, got)
+	}
+}
+
+// recover waits until all followers have what there was when the last fault was
+// over.
+func (w *world) recover() {
+	began, latest := time.Now(), w.oracle.latest()
+	behind := func() (names []string) {
+		for _, c := range w.callers {
+			for _, f := range c.books {
+				if f.at.Load() < latest || !f.live.Load() {
+					names = append(names, f.name)
+				}
+			}
+		}
+		return names
+	}
+	for len(behind()) > 0 && time.Since(began) < recovery {
+		wait(context.Background(), 10*time.Millisecond)
+	}
+	for _, name := range behind() {
+		w.oracle.broken("I2", "%s is not up to date %v after the last fault", name, time.Since(began))
+	}
+	w.oracle.mu.Lock()
+	defer w.oracle.mu.Unlock()
+	w.oracle.report.Recovery = time.Since(began)
+}
+
+// calmed checks what is left once nothing changes any more.
+func (w *world) calmed() {
+	until := time.Now()
+	for len(w.oracle.open(until)) > 0 && time.Since(until) < ending {
+		wait(context.Background(), 10*time.Millisecond)
+	}
+	for _, c := range w.oracle.open(until) {
+		w.oracle.broken("I3", "%s has not ended %v after the last fault", c, ending)
+	}
+	wait(context.Background(), time.Second)
+	for _, c := range w.callers {
+		for _, f := range c.books {
+			if at := f.at.Load(); at != w.oracle.latest() {
+				w.oracle.broken("I2", "%s holds %d when the newest is %d", f.name, at, w.oracle.latest())
+			}
+		}
+	}
+}
+
+// settled checks that each caller is answered.
+func (w *world) settled() {
+	for _, c := range w.callers {
+		r := rand.New(rand.NewPCG(1, 1))
+		if err := c.ask(r, "settled get", getRPC.Client(c.client), true); err != nil {
+			w.oracle.broken("I3", "%s is not answered when nothing breaks any more: %v", c.name, err)
+		}
+	}
+}
+
+// leave ends everything, and checks that nothing is left.
+func (w *world) leave(neighbour *caller, home *responder) {
+	for _, c := range append(w.callers, neighbour) {
+		c.close()
+	}
+	for _, r := range append(w.responders, home) {
+		r.close()
+	}
+	if n := w.net.subscriptions(); n > 0 {
+		w.oracle.broken("I5", "%d subscriptions are left", n)
+	}
+}

@@ -1,0 +1,198 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package sim
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/durabus/durabus/internal/flow"
+	"github.com/durabus/durabus/staterpc"
+)
+
+// How long a schedule's parts take, of virtual time, and the bounds that it
+// checks. Recovery is the longest wait between two attempts of a durable stream,
+// after which one attempt succeeds, with the silence before it.
+const (
+	storm    = 7 * time.Second
+	recovery = 10*time.Second + flow.SilenceBound + 2*time.Second
+	release  = flow.SilenceBound + 2*time.Second // of a dead caller's handlers
+	ending   = 15 * time.Second                  // of a call once nothing breaks any more
+)
+
+// A Report counts what happened in one schedule or several.
+type Report struct {
+	Calls, Failed  int // queries made, those that ended with an error
+	Updates, Whole int // of pipes: updates read, pipes read to their end
+	States         int // states and updates of followers that were checked
+	Lost, Resumed  int // streams of followers
+	Faults         int
+	Messages       int
+	Recovery       time.Duration // the longest until a follower was up to date after the last fault
+	Release        time.Duration // the longest that a dead caller's handlers ran on
+	Near           time.Duration // the longest call of the caller that nothing happens to
+}
+
+// Add adds what another schedule had.
+func (r *Report) Add(o Report) {
+	r.Calls += o.Calls
+	r.Failed += o.Failed
+	r.Updates += o.Updates
+	r.Whole += o.Whole
+	r.States += o.States
+	r.Lost += o.Lost
+	r.Resumed += o.Resumed
+	r.Faults += o.Faults
+	r.Messages += o.Messages
+	r.Recovery = max(r.Recovery, o.Recovery)
+	r.Release = max(r.Release, o.Release)
+	r.Near = max(r.Near, o.Near)
+}
+
+// A Result is what became of one schedule.
+type Result struct {
+	Report
+	Failures []string // promises that were broken; none is well
+	Sum      uint64   // equal for equal traces
+	trace    *trace
+}
+
+// Trace returns the last n events, a line for each.
+func (r Result) Trace(n int) string { return r.trace.last(n) }
+
+// Before returns the n events before the first promise was broken, and it.
+func (r Result) Before(n int) string { return r.trace.before(n) }
+
+// A world is all that takes part in one schedule.
+type world struct {
+	dice   dice
+	net    *network
+	trace  *trace
+	oracle *oracle
+	delay  delays
+	pause  time.Duration // between two calls, at most
+	nodes  int
+
+	publish    sync.Mutex // guards the fields below
+	book       book
+	publishers []*staterpc.Publisher[book, change]
+	backlog    int
+
+	over       atomic.Bool // the storm is: everybody reads at once
+	callers    []*caller
+	responders []*responder
+	named      int
+	others     sync.WaitGroup // the ends of processes
+	changed    sync.Mutex     // guards callers and responders
+}
+
+// Run plays the schedule of a seed. It must be called inside a synctest bubble,
+// all of whose goroutines have ended when it returns.
+func Run(seed uint64) Result {
+	d := dice(mixed(seed))
+	r := d.of("world").rand()
+	w := &world{dice: d, trace: newTrace(), nodes: 1 + r.IntN(3), pause: between(r, 200*time.Millisecond, 4*time.Second)}
+	w.oracle = newOracle(w.trace)
+	w.backlog = []int{0, 20, 1000}[r.IntN(3)]
+	w.delay = delays{least: 20 * time.Microsecond, most: between(r, 50*time.Microsecond, 20*time.Millisecond)}
+	if onceIn(r, 2) {
+		w.delay.late, w.delay.latest = 50, between(r, 10*time.Millisecond, 3*time.Second)
+	}
+	w.net = newNetwork(d, w.nodes, w.delay, w.trace)
+	if onceIn(r, 4) {
+		w.net.pending = 300 << 10
+	}
+	w.play(r)
+	w.oracle.report.Messages = int(w.net.messages)
+	return Result{Report: w.oracle.report, Failures: w.oracle.failures, Sum: w.trace.sum(), trace: w.trace}
+}
+
+func (w *world) play(r *rand.Rand) {
+	steady := delays{least: w.delay.least, most: w.delay.most}
+	home := w.serve("home", 0, steady, w.versions(r)...)
+	home.conn.safe = true
+	for range 1 + r.IntN(3) {
+		w.join(r)
+	}
+	neighbour := w.call("neighbour", 0, steady)
+	neighbour.conn.safe = true
+	neighbour.work.Go(func() { neighbour.visit(home) })
+	neighbour.work.Go(func() { neighbour.stay(home) })
+	for range 1 + r.IntN(3) {
+		w.arrive(r)
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	var ticking sync.WaitGroup
+	ticking.Go(func() { w.tick(ctx, w.dice.of("truth").rand()) })
+
+	w.storm(r)
+	w.over.Store(true)
+	w.others.Wait()
+	w.recover()
+	stop()
+	ticking.Wait()
+	w.calmed()
+	w.settled()
+	w.leave(neighbour, home)
+}
+
+// versions draws those of the family that a responder serves.
+func (w *world) versions(r *rand.Rand) []int { return [][]int{{1}, {1, 2}, {2}}[r.IntN(3)] }
+
+// name returns a name for a new process.
+func (w *world) name(kind string) string {
+	w.named++
+	return fmt.Sprint(kind, w.named)
+}
+
+// join adds a responder.
+func (w *world) join(r *rand.Rand) *responder {
+	p := w.serve(w.name("responder"), r.IntN(w.nodes), w.delay, w.versions(r)...)
+	w.changed.Lock()
+	defer w.changed.Unlock()
+	w.responders = append(w.responders, p)
+	return p
+}
+
+// arrive adds a caller.
+func (w *world) arrive(r *rand.Rand) {
+	c := w.call(w.name("caller"), r.IntN(w.nodes), w.delay)
+	c.start()
+	w.changed.Lock()
+	defer w.changed.Unlock()
+	w.callers = append(w.callers, c)
+}
+
+// tick changes the shared state, at all of its sources.
+func (w *world) tick(ctx context.Context, r *rand.Rand) {
+	for wait(ctx, between(r, time.Millisecond, 300*time.Millisecond)) {
+		count := 1
+		if onceIn(r, 20) {
+			count = r.IntN(300)
+		}
+		for range count {
+			w.publish.Lock()
+			c := change{N: w.book.N + 1, By: r.Uint64(), Pad: pad(size(r) / 8)}
+			w.book = apply(w.book, c)
+			w.oracle.mu.Lock()
+			w.oracle.truth = append(w.oracle.truth, w.book.Sum)
+			w.oracle.mu.Unlock()
+			for _, p := range w.publishers {
+				p.Publish(c)
+			}
+			w.publish.Unlock()
+		}
+	}
+}
+
+// retire takes a publisher out.
+func (w *world) retire(p *staterpc.Publisher[book, change]) {
+	w.publish.Lock()
+	defer w.publish.Unlock()
+	w.publishers = slices.DeleteFunc(w.publishers, func(o *staterpc.Publisher[book, change]) bool { return o == p })
+}
