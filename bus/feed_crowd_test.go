@@ -227,11 +227,15 @@ func TestAStateInPiecesIsSharedToo(t *testing.T) {
 		}
 		pub.Publish("short")
 		for _, updates := range readers {
+			got := ""
 			for u, err := range updates {
-				if u != "short" || err != nil {
-					t.Errorf("got %q, %v", u, err)
+				if got = u; err != nil {
+					t.Error(err)
 				}
 				break
+			}
+			if got != "short" {
+				t.Errorf("got %q", got)
 			}
 		}
 	})
@@ -252,7 +256,9 @@ func TestFramesThatMakeNoSenseDoNotDisturbAFeed(t *testing.T) {
 		s.spoil = nil
 		eve := s.net.Dial()
 		for _, packet := range [][]byte{
-			{}, {0xff, 0xff, 0xff}, {0, 0, 0, 1, 2},
+			{},
+			{0xff, 0xff, 0xff},
+			{0, 0, 0, 1, 2},
 			wire.Feed{Before: 9, Last: 3}.Append(nil),
 			wire.Feed{Before: 1, Last: 2, Steps: []uint32{1, 1, 1}}.Append(nil),
 			wire.Feed{Before: 1, Last: 2, Faults: []uint32{7}}.Append(nil),
