@@ -46,6 +46,9 @@ type inFeed struct {
 	readers map[*watcher]struct{}
 	waiting []*watcher    // to be woken by the next change
 	proven  bool          // frames reach us since the last Join over this connection
+	outages uint64        // of the connection, since it began
+	cut     *Error        // why the last of them
+	away    bool          // there is one
 	asking  bool          // a Join was not answered yet
 	asked   time.Duration // when it was sent
 	from    uint64        // with which position
@@ -213,6 +216,16 @@ func (f *inFeed) joinFrame() wire.Join {
 	return wire.Join{Call: f.call, Feed: f.key.token, From: f.order.Have()}
 }
 
+// interrupted notes that the connection was lost, for readers that are told.
+func (f *inFeed) interrupted(e *Error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	e.Instance, e.CallID = f.key.instance, callID(f.box.id, f.call)
+	f.outages++
+	f.cut, f.away, f.proven = e, true, false
+	f.changed()
+}
+
 // rejoin joins anew, after the connection was made again or the instance has
 // forgotten us.
 func (f *inFeed) rejoin(unproven bool) {
@@ -220,7 +233,7 @@ func (f *inFeed) rejoin(unproven bool) {
 	defer f.mu.Unlock()
 	now := f.box.now()
 	if unproven {
-		f.proven, f.heard = false, now
+		f.proven, f.heard, f.away = false, now, false
 	}
 	if !f.over {
 		f.join(now)

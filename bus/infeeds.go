@@ -70,6 +70,10 @@ func (b *mailbox) feedEvent(ev transport.Event) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	switch ev.Kind {
+	case transport.Disconnected:
+		for _, f := range b.joins {
+			f.interrupted(&Error{Code: Disconnected, RPC: f.desc, MayHaveRun: true, Err: ev.Err, Message: "the feeds' connection to the broker was lost"})
+		}
 	case transport.Reconnected:
 		b.rejoin()
 	case transport.Denied:

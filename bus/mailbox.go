@@ -228,6 +228,9 @@ func (b *mailbox) lost(ev transport.Event) {
 			f.fail(&Error{Code: Disconnected, RPC: f.desc, Instance: f.key.instance, MayHaveRun: true, Message: "the connection to the broker was closed"})
 		}
 	}
+	for _, f := range b.joins {
+		f.interrupted(b.disconnected(f.desc, true))
+	}
 	for _, p := range b.peers {
 		p.disconnected(b.number.Load())
 	}

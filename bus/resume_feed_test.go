@@ -15,10 +15,10 @@ import (
 	"github.com/durabus/durabus/staterpc"
 )
 
-// A durable caller that resumes reads a shared feed as others do. It is told of an
-// interruption where the feed does not repair it, and then goes on by a feed that
-// begins where the first of them was.
-func TestWhoResumesSharesAFeedAndIsToldOnlyOfWhatItDidNotRepair(t *testing.T) {
+// A durable caller that resumes reads a shared feed as others do, and is told of
+// each outage. Where the feed does not repair it, it goes on by a feed that begins
+// where the first of them was.
+func TestWhoResumesSharesAFeedAndIsToldOfEachOutage(t *testing.T) {
 	for _, tt := range []struct {
 		name     string
 		backlog  int
@@ -27,7 +27,7 @@ func TestWhoResumesSharesAFeedAndIsToldOnlyOfWhatItDidNotRepair(t *testing.T) {
 		watchers int  // of the publisher afterwards
 		deaf     bool // no feed reaches them afterwards
 	}{
-		{"the feed has what was missed", 10, 200 * time.Millisecond, opened, 1, false},
+		{"the feed has what was missed", 10, 200 * time.Millisecond, resumed, 1, false},
 		{"only the publisher has it", 10, 20 * time.Second, resumed, 1, false},
 		{"the publisher has it, and feeds reach nobody", 10, 20 * time.Second, resumed, 3, true},
 		{"nobody has it", 2, 20 * time.Second, anew, 1, false},

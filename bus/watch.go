@@ -18,6 +18,10 @@ type watcher struct {
 	at    *progress     // that, for others to see
 	wake  chan struct{} // of one: the feed changed since it waits, or the context ended
 	waits bool          // is among those who wait; the feed's mu guards it
+
+	teller  *reader // whose loop is told of outages; nil
+	outages uint64  // of the feed, that were told
+	broken  bool    // an outage was told and not its end
 }
 
 // Errors that send looks for: the updates do not come this way.
@@ -47,6 +51,9 @@ func (r *reader) watch(ctx context.Context) error {
 		return err
 	}
 	w.at, r.watcher = r.at, w
+	if r.call != nil {
+		w.teller = r
+	}
 	r.stop = context.AfterFunc(ctx, func() {
 		w.leave()
 		signal(w.wake)
@@ -90,7 +97,7 @@ func (b *mailbox) watcher(p *peer, d Description, name string, key inFeedKey, at
 	if i < 0 {
 		i = len(f.ring)
 	}
-	w := &watcher{feed: f, next: f.first + uint64(i), have: at, wake: make(chan struct{}, 1)}
+	w := &watcher{feed: f, next: f.first + uint64(i), have: at, wake: make(chan struct{}, 1), outages: f.outages}
 	f.readers[w] = struct{}{}
 	return w, nil
 }
@@ -173,6 +180,16 @@ func (w *watcher) updates(ctx context.Context, yield func(Element, error) bool) 
 	defer w.leave()
 	for {
 		c, err := w.chunk(ctx)
+		if b, ok := err.(*Break); ok {
+			if b.Err == nil {
+				info := w.teller.info()
+				b.Info = &info
+			}
+			if !w.teller.tell(b, yield) {
+				return nil
+			}
+			continue
+		}
 		if c == nil {
 			return err
 		}
@@ -196,38 +213,68 @@ func (w *watcher) updates(ctx context.Context, yield func(Element, error) bool) 
 	}
 }
 
-// chunk waits for the next chunk. It returns none at the feed's end.
+// chunk waits for the next chunk. It returns none at the feed's end, and a Break
+// where the reader is to be told of an outage or of its end.
 func (w *watcher) chunk(ctx context.Context) (*chunk, error) {
-	f := w.feed
 	for {
-		f.mu.Lock()
-		if w.next < f.first {
-			f.mu.Unlock()
-			if ctx.Err() != nil { // and so it had left
-				return nil, contextError(ctx, f.desc)
-			}
-			return nil, f.lost("the reader fell behind by more than is kept of a shared feed; open again for what is current")
+		if c, ready, err := w.look(ctx); ready {
+			return c, err
 		}
-		if w.next < f.next() {
-			c := f.ring[w.next-f.first]
-			w.next++
-			f.mu.Unlock()
-			return c, nil
-		}
-		if f.over {
-			end := f.end
-			f.mu.Unlock()
-			if end == nil {
-				return nil, nil
-			}
-			e := *end // each reader has one of its own
-			return nil, &e
-		}
-		w.wait()
-		f.mu.Unlock()
 		if ctx.Err() != nil {
-			return nil, contextError(ctx, f.desc)
+			return nil, contextError(ctx, w.feed.desc)
 		}
 		<-w.wake
 	}
+}
+
+// look returns what chunk does, if that is there; else a change wakes the reader.
+func (w *watcher) look(ctx context.Context) (c *chunk, ready bool, err error) {
+	f := w.feed
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if w.next < f.first {
+		if ctx.Err() != nil { // and so it had left
+			return nil, true, contextError(ctx, f.desc)
+		}
+		return nil, true, f.lost("the reader fell behind by more than is kept of a shared feed; open again for what is current")
+	}
+	if b := w.interrupted(); b != nil {
+		return nil, true, b
+	}
+	switch {
+	case w.broken && !f.over: // what is behind an outage comes behind its end
+	case w.next < f.next() && !w.broken:
+		c = f.ring[w.next-f.first]
+		w.next++
+		return c, true, nil
+	case f.over && f.end == nil:
+		return nil, true, nil
+	case f.over:
+		e := *f.end // each reader has one of its own
+		return nil, true, &e
+	}
+	w.wait()
+	return nil, false, nil
+}
+
+// interrupted returns what the reader is to be told of outages. The feed's mu is
+// held.
+func (w *watcher) interrupted() *Break {
+	f := w.feed
+	if w.teller == nil {
+		return nil
+	}
+	if w.outages != f.outages {
+		w.outages = f.outages
+		if !w.broken {
+			w.broken = true
+			e := *f.cut
+			return &Break{Err: &e}
+		}
+	}
+	if w.broken && (f.over && f.end == nil || !f.over && !f.away && f.proven && !f.order.Behind()) {
+		w.broken = false
+		return &Break{}
+	}
+	return nil
 }
