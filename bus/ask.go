@@ -5,6 +5,7 @@ package bus
 import (
 	"context"
 	"errors"
+	"maps"
 	"slices"
 	"strconv"
 	"time"
@@ -45,10 +46,26 @@ type knownMenu struct {
 	asking   chan struct{} // closed when the question under way is answered; nil
 
 	of        map[string][]int // versions by instance
-	meanwhile map[string][]int // announced during the question under way
+	asked     time.Duration    // when the last question was
+	news      map[string]news  // what instances announced lately
 	sub       transport.Subscription
 	listeners map[*byte]func(Announcement)
 	awaited   []awaited
+}
+
+// News is what one instance announced.
+type news struct {
+	versions []int
+	at       time.Duration
+}
+
+// newsHold is how long an announcement holds though its instance does not answer:
+// in a cluster the word of its subscriptions may come later than it.
+const newsHold = time.Second
+
+// forgetNews lets go of what does not hold any more. b.mu is held.
+func (m *knownMenu) forgetNews(now time.Duration) {
+	maps.DeleteFunc(m.news, func(_ string, n news) bool { return n.at < now-newsHold })
 }
 
 // ask publishes a question and returns the answers until they have gone quiet;
@@ -209,7 +226,7 @@ func (b *mailbox) known(name string) (_ knownMenu, wait <-chan struct{}, _ error
 	fresh := m.known && !m.stale
 	if m.asking == nil && (!fresh || b.now()-m.at > menuFresh) {
 		m.asking, m.stale = make(chan struct{}), false
-		m.meanwhile = map[string][]int{}
+		m.asked = b.now()
 		b.wg.Go(func() { b.askAll(name, m) })
 	}
 	if fresh {
@@ -233,11 +250,14 @@ func (b *mailbox) askAll(name string, m *knownMenu) {
 	for _, a := range answers {
 		m.of[a.instance] = a.versions
 	}
-	for instance, versions := range m.meanwhile {
-		m.set(Announcement{instance, versions})
+	for instance, n := range m.news {
+		if _, answered := m.of[instance]; n.at >= m.asked || !answered && n.at >= m.asked-newsHold {
+			m.set(Announcement{instance, n.versions})
+		}
 	}
+	m.forgetNews(b.now())
 	m.count()
-	m.known, m.meanwhile = m.known && err == nil, nil
+	m.known = m.known && err == nil
 	close(m.asking)
 	m.asking = nil
 }

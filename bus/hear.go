@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"time"
 
 	"github.com/durabus/durabus/internal/transport"
 	"github.com/durabus/durabus/internal/wire"
@@ -83,7 +84,7 @@ func (b *mailbox) announced(m *knownMenu, msg transport.Msg) {
 		a.Versions = append(a.Versions, int(v))
 	}
 	b.mu.Lock()
-	m.heard(a)
+	m.heard(a, b.now())
 	listeners := slices.Collect(maps.Values(m.listeners))
 	b.mu.Unlock()
 	for _, f := range listeners {
@@ -91,15 +92,19 @@ func (b *mailbox) announced(m *knownMenu, msg transport.Msg) {
 	}
 }
 
-// heard applies an announcement to what is known. During a question it is kept,
-// as the answers may be older. b.mu is held.
-func (m *knownMenu) heard(a Announcement) {
-	if _, known := m.of[a.Instance]; !known && len(m.of)+len(m.meanwhile) >= maxInstances {
+// heard applies an announcement to what is known. It is kept for a while, as
+// answers to a question may be older, or not come yet. b.mu is held.
+func (m *knownMenu) heard(a Announcement, now time.Duration) {
+	if m.asking == nil {
+		m.forgetNews(now)
+	}
+	if _, known := m.of[a.Instance]; !known && len(m.of)+len(m.news) >= maxInstances {
 		return
 	}
-	if m.asking != nil {
-		m.meanwhile[a.Instance] = a.Versions
+	if m.news == nil {
+		m.news = map[string]news{}
 	}
+	m.news[a.Instance] = news{a.Versions, now}
 	if slices.Equal(m.of[a.Instance], a.Versions) {
 		return
 	}
@@ -143,6 +148,7 @@ func (m *knownMenu) count() {
 func (b *mailbox) left(instance string) {
 	for _, m := range b.menus {
 		delete(m.of, instance) // so that its return is news
+		delete(m.news, instance)
 		m.stale = true
 	}
 }

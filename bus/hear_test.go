@@ -329,3 +329,33 @@ func TestAnAnswerOfOneWhoLeavesIsNotTheLastWord(t *testing.T) {
 		}
 	})
 }
+
+// In a cluster an announcement may arrive before the word of its sender's
+// subscriptions does, which then gets no question. That it was announced holds.
+func TestWhoWasJustAnnouncedIsServedThoughItDoesNotAnswer(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFleet(t)
+		f.serve(bus.Service{}, echo(1))
+		conn := f.net.Dial()
+		c := bus.NewClientOn(conn, bus.ClientOptions{})
+		defer c.Close()
+		expectServed(t, c, 1)
+		second := f.serve(bus.Service{}, echo(2))
+		time.Sleep(100 * time.Millisecond)
+		f.net.Tap(func(_ *transport.SimConn, m transport.Msg) []transport.Msg {
+			if strings.HasPrefix(m.Subject, "_INBOX.") && strings.Contains(string(m.Data), second.Instance()) {
+				return nil
+			}
+			return []transport.Msg{m}
+		})
+		conn.Disconnect() // after which what is known is asked for anew
+		conn.Reconnect()
+		synctest.Wait()
+		expectServed(t, c, 1, 2)
+		time.Sleep(2 * time.Second)
+		conn.Disconnect()
+		conn.Reconnect()
+		synctest.Wait()
+		expectServed(t, c, 1) // that was long ago
+	})
+}

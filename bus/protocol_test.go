@@ -71,6 +71,7 @@ func TestTheDocumentHasTheTimersOfTheCode(t *testing.T) {
 	add("forget instance", forgetPeer)
 	add("forget client", forgetClient)
 	add("menu answer", firstWait)
+	add("menu news", newsHold)
 	add("menu silence", silence)
 	add("menu fresh", menuFresh)
 	add("survey", surveyWait)
