@@ -5,7 +5,7 @@
 //
 //	go -C bench run . -quick                 # does it work? under 2 minutes, figures of no worth
 //	go -C bench run . -rounds 9 -json r.json # the figures of docs/performance.md
-//	go -C bench run . -run 'stream/16' -rounds 5 -profile /tmp/profiles
+//	go -C bench run . -run 'stream/16' -rounds 5 -profile DIR
 //	go -C bench run . -read r.json -document ../docs/performance.md
 //
 // Broker, server and client are processes of their own, which this program
