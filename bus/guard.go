@@ -39,9 +39,10 @@ type guard struct {
 	rpc    Description
 	by     callee
 	seq    iter.Seq2[Element, error]
-	inside bool  // the handler's code is running, not the reader's
-	left   bool  // the reader has enough
-	err    error // the handler's end
+	done   <-chan struct{} // of ctx, which is asked for its error only once it has one
+	inside bool            // the handler's code is running, not the reader's
+	left   bool            // the reader has enough
+	err    error           // the handler's end
 }
 
 func (g *guard) updates(yield func(Element, error) bool) {
@@ -61,11 +62,13 @@ func (g *guard) end(yield func(Element, error) bool) {
 }
 
 func (g *guard) loop(yield func(Element, error) bool) {
-	g.inside = true
+	g.inside, g.done = true, g.ctx.Done()
 	defer g.recover()
 	for e, err := range g.seq {
-		if g.ctx.Err() != nil {
+		select {
+		case <-g.done:
 			return
+		default:
 		}
 		if err != nil {
 			if err = g.failed(err); g.err != nil {

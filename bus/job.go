@@ -336,24 +336,42 @@ func (j *job) ended(err error) {
 func (j *job) updates(updates iter.Seq2[Element, error]) error {
 	located := j.epoch != "" // else nobody asks where the stream stands
 	for e, err := range updates {
-		element := err == nil || IsElement(err)
-		if located && element {
-			j.source.took()
-		}
 		switch {
+		case located:
+			err = j.locatedUpdate(e, err)
 		case err == nil:
 			err = j.out.push(&j.ctx, e)
-		case element:
-			err = j.out.fault(&j.ctx, err)
-		case !EndsStream(err):
-			err = nil // a Break of a stream that is passed on: nothing is missing
-		}
-		if located && element {
-			j.source.done()
+		default:
+			err = j.odd(err)
 		}
 		if err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// locatedUpdate sends what came of a source that says where it stands, and tells
+// that source meanwhile.
+func (j *job) locatedUpdate(e Element, err error) error {
+	if err != nil && !IsElement(err) {
+		return j.odd(err)
+	}
+	j.source.took()
+	defer j.source.done()
+	if err == nil {
+		return j.out.push(&j.ctx, e)
+	}
+	return j.odd(err)
+}
+
+// odd sends what came in the place of an update, and returns the end.
+func (j *job) odd(err error) error {
+	switch {
+	case IsElement(err):
+		return j.out.fault(&j.ctx, err)
+	case EndsStream(err):
+		return err
+	}
+	return nil // a Break of a stream that is passed on: nothing is missing
 }

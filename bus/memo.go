@@ -19,22 +19,26 @@ type memo struct {
 // DecodeElement decodes data, the encoding of e, to *u. An element of a shared
 // feed is decoded once, and all its readers get the same value: it must not be
 // changed.
-func DecodeElement[U any](e Element, data []byte, codec TypedCodec[U], u *U) error {
-	m := e.memo
-	if m == nil {
-		return codec.DecodeTo(u, data)
+func (c *TypedCodec[T]) DecodeElement(u *T, e Element, data []byte) error {
+	if e.memo == nil {
+		return c.DecodeTo(u, data)
 	}
+	return c.recall(u, e.memo, data)
+}
+
+// recall is DecodeElement of what others read too.
+func (c *TypedCodec[T]) recall(u *T, m *memo, data []byte) error {
 	if !m.done.Load() {
 		m.mu.Lock()
 		if !m.done.Load() {
-			m.value, m.err = codec.Decode(data)
+			m.value, m.err = c.Decode(data)
 			m.done.Store(true)
 		}
 		m.mu.Unlock()
 	}
-	v, ok := m.value.(U)
+	v, ok := m.value.(T)
 	if !ok { // of a definition with other types
-		return codec.DecodeTo(u, data)
+		return c.DecodeTo(u, data)
 	}
 	*u = v
 	return m.err

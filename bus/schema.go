@@ -63,7 +63,7 @@ func (s Schema) parts() []MenuPart {
 }
 
 // Part returns the codec's part of a schema.
-func (c TypedCodec[T]) Part(role string) SchemaPart {
+func (c *TypedCodec[T]) Part(role string) SchemaPart {
 	return SchemaPart{Role: role, ContentType: c.ContentType(), Type: reflect.TypeFor[T]()}
 }
 

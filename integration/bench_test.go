@@ -130,7 +130,7 @@ func BenchmarkPipe(b *testing.B) {
 }
 
 // benchPipe sends value b.N times as messages of their own, then as updates.
-func benchPipe[U any](b *testing.B, url string, value U, codec bus.TypedCodec[U]) {
+func benchPipe[U any](b *testing.B, url string, value U, codec *bus.TypedCodec[U]) {
 	b.Helper()
 	open := benchedPipe(b, url, value)
 	from, to := connect(b, url), connect(b, url)
@@ -192,7 +192,7 @@ func readUpdates[U any](t testing.TB, open piperpc.Func[int, U], n int) {
 
 // rawPipe is as fast as plain NATS goes: nothing holds the sender back but the
 // broker, so that the receiver must have room for all.
-func rawPipe[U any](b *testing.B, from, to *nats.Conn, value U, codec bus.TypedCodec[U]) {
+func rawPipe[U any](b *testing.B, from, to *nats.Conn, value U, codec *bus.TypedCodec[U]) {
 	b.Helper()
 	all := make(chan error, 1)
 	n := 0

@@ -61,7 +61,7 @@ type receiver[U any] struct {
 type received[U any] struct {
 	bus.Description
 	errors []bus.ErrorType
-	codec  bus.TypedCodec[U]
+	codec  *bus.TypedCodec[U]
 }
 
 func (r *receiver[U]) receive(yield func(U, error) bool) {
@@ -82,10 +82,10 @@ func (r *receiver[U]) receive(yield func(U, error) bool) {
 		if err != nil {
 			var none U
 			u, err = none, bus.DecodeError(r.rpc.errors, err)
-		} else if err = bus.DecodeElement(e, data, r.rpc.codec, &u); err != nil {
+		} else if err = r.rpc.codec.DecodeElement(&u, e, data); err != nil {
 			err = bus.AnswerNotDecoded(r.info, "an update", err)
 		}
-		if !yield(u, err) || bus.EndsStream(err) {
+		if !yield(u, err) || err != nil && bus.EndsStream(err) {
 			return
 		}
 	}

@@ -43,7 +43,7 @@ func (r RPC[Q, S, U]) answer(ctx context.Context, f Func[Q, S, U], codecs codecs
 }
 
 // send encodes updates.
-func (r RPC[Q, S, U]) send(updates iter.Seq2[U, error], codec bus.TypedCodec[U]) iter.Seq2[bus.Element, error] {
+func (r RPC[Q, S, U]) send(updates iter.Seq2[U, error], codec *bus.TypedCodec[U]) iter.Seq2[bus.Element, error] {
 	if updates == nil {
 		return func(func(bus.Element, error) bool) {}
 	}
@@ -59,7 +59,7 @@ type sender[U any] struct {
 	rpc     bus.Description
 	errors  []bus.ErrorType
 	updates iter.Seq2[U, error]
-	codec   bus.TypedCodec[U]
+	codec   *bus.TypedCodec[U]
 	current U
 	element bus.Element
 }

@@ -25,9 +25,9 @@ type RPC[Q, S, U any] struct {
 
 // codecs are an RPC's, found once for all its calls.
 type codecs[Q, S, U any] struct {
-	query  bus.TypedCodec[Q]
-	first  bus.TypedCodec[S]
-	update bus.TypedCodec[U]
+	query  *bus.TypedCodec[Q]
+	first  *bus.TypedCodec[S]
+	update *bus.TypedCodec[U]
 }
 
 func (r RPC[Q, S, U]) codecs() codecs[Q, S, U] {

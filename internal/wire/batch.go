@@ -5,6 +5,7 @@ package wire
 import (
 	"bytes"
 	"errors"
+	"slices"
 	"sync"
 )
 
@@ -71,7 +72,8 @@ func (b *Batch) Append(encode func(dst []byte) ([]byte, error)) error {
 	start := len(b.buf)
 	// The length stands before the element but is known after it. Elements of a
 	// stream are mostly alike: room is left for a length like the last one's.
-	given := append(append(b.buf, elementTag), zeros[:b.width]...)
+	given := slices.Grow(b.buf, 1+b.width)[:start+1+b.width]
+	given[start] = elementTag
 	out, err := encode(given)
 	if err != nil {
 		return err
