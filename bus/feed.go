@@ -128,13 +128,9 @@ func (f *feed) updates(r Reply) error {
 	for e, err := range r.Updates {
 		switch {
 		case err == nil:
-			f.source.took()
-			err = f.push(e, false)
-			f.source.done()
+			err = f.update(e, false)
 		case IsElement(err):
-			f.source.took()
-			err = f.push(ElementOf([]byte(faultText(toWire(err).Message))), true)
-			f.source.done()
+			err = f.update(ElementOf([]byte(faultText(toWire(err).Message))), true)
 		case !EndsStream(err):
 			err = nil // a Break of a stream that is passed on: nothing is missing
 		}
@@ -145,36 +141,42 @@ func (f *feed) updates(r Reply) error {
 	return nil
 }
 
-// push adds an update to the batch. It leaves when the source is done with it, so
-// that a frame never ends between what a conversion made of one update.
-func (f *feed) push(e Element, fault bool) error {
+// update has an update published when the source is done with it, so that a frame
+// never ends between what a conversion made of one update.
+func (f *feed) update(e Element, fault bool) error {
+	at, clear := f.source.took()
+	err := f.push(e, fault, at, clear)
+	f.source.done(!f.counts && err == nil) // and so told when the update is over
+	if f.counts && err == nil {
+		f.soon()
+	}
+	return err
+}
+
+// push adds an update to the batch, which comes behind position at of the source
+// if that is known.
+func (f *feed) push(e Element, fault bool, at uint64, clear bool) error {
 	room := payloadRoom(f.srv.conn.MaxPayload())
 	f.mu.Lock()
-	at, _, clear := f.standing()
+	defer f.mu.Unlock()
+	if f.counts {
+		at, clear = f.at, true
+	}
 	if !clear {
-		f.mu.Unlock()
 		return errNoSource
 	}
 	if err := f.batch.Append(e.Append); err != nil {
-		f.mu.Unlock()
 		return unencodable(err, f.key.Description)
 	}
 	if fault {
 		f.faults = append(f.faults, uint32(len(f.places)))
 	}
 	f.places = append(f.places, at+1)
-	long := f.batch.Size()+binarySteps*len(f.places) > room || at-f.ring.Last() >= math.MaxUint32
 	if f.counts {
 		f.at++
 	}
-	f.mu.Unlock()
-	switch {
-	case long:
+	if f.batch.Size()+binarySteps*len(f.places) > room || at-f.ring.Last() >= math.MaxUint32 {
 		return errTooLong
-	case f.counts:
-		f.soon()
-	default:
-		f.source.owe() // and so told when the update is over
 	}
 	return nil
 }

@@ -358,7 +358,7 @@ func (j *job) locatedUpdate(e Element, err error) error {
 		return j.odd(err)
 	}
 	j.source.took()
-	defer j.source.done()
+	defer j.source.done(false)
 	if err == nil {
 		return j.out.push(&j.ctx, e)
 	}

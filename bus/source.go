@@ -139,24 +139,28 @@ func (s *Source) standing() (position uint64, whole, clear bool) {
 	return s.at, !s.partial, s.known != "" && !s.unclear
 }
 
-// took notes that the engine has something of an update.
-func (s *Source) took() {
+// took notes that the engine has something of an update, and returns the position
+// behind which that comes. It reports false where the position is not known.
+func (s *Source) took() (position uint64, clear bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.known == "" {
-		return
+		return 0, false
 	}
 	if !s.within {
 		s.unclear = true
 	}
 	s.holding, s.partial = true, true
+	return s.at, !s.unclear
 }
 
-// done notes that the engine comes back for more.
-func (s *Source) done() {
+// done notes that the engine comes back for more; owes is that what it took left
+// in frames that have no positions.
+func (s *Source) done(owes bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.holding = false
+	s.owed = s.owed || owes && s.known != ""
 }
 
 // stamp returns the positions before and after all that was sent since the last

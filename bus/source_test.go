@@ -25,7 +25,7 @@ func stamped(steps string) uint64 {
 		case 't':
 			s.took()
 		case 'd':
-			s.done()
+			s.done(false)
 		}
 	}
 	_, last := s.stamp()
@@ -66,7 +66,7 @@ func TestAPositionThatWasNotKnownIsToldOnceTheUpdateIsOver(t *testing.T) {
 	s.begin()
 	s.Enter()
 	s.took()
-	s.done()
+	s.done(false)
 	if before, last := s.stamp(); before != 0 || last != 0 || s.owes() {
 		t.Errorf("within an update: %d to %d, owed %v", before, last, s.owes())
 	}

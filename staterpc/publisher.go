@@ -27,7 +27,7 @@ type Publisher[S, U any] struct {
 	state    S
 	position uint64 // of state: how many updates were published
 	history  history[S, U]
-	watchers map[*tail[U]]struct{}
+	watchers []*tail[U] // each knows its place
 }
 
 // NewPublisher returns a publisher of state. Apply returns the state after an
@@ -36,7 +36,7 @@ type Publisher[S, U any] struct {
 // behind, at least one, before it is cut off.
 func NewPublisher[S, U any](state S, apply func(S, U) S, backlog int) *Publisher[S, U] {
 	return &Publisher[S, U]{
-		apply: apply, backlog: backlog, state: state, watchers: map[*tail[U]]struct{}{},
+		apply: apply, backlog: backlog, state: state,
 		history: history[S, U]{epoch: rand.Text(), base: state},
 	}
 }
@@ -49,10 +49,10 @@ func (p *Publisher[S, U]) Publish(u U) {
 	p.state = p.apply(p.state, u)
 	p.position++
 	p.history.add(u, p.apply)
-	for t := range p.watchers {
-		if !t.offer(u) {
+	for i := len(p.watchers) - 1; i >= 0; i-- { // from behind, where drop takes the place's next one from
+		if t := p.watchers[i]; !t.offer(u) {
 			t.close(ErrLagged)
-			delete(p.watchers, t)
+			p.drop(t)
 		}
 	}
 }
@@ -96,7 +96,8 @@ func (p *Publisher[S, U]) Watch(ctx context.Context) (S, iter.Seq2[U, error], er
 func (p *Publisher[S, U]) join(t *tail[U], source *bus.Source) (state S, before, missed []U) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.watchers[t] = struct{}{}
+	t.place = len(p.watchers)
+	p.watchers = append(p.watchers, t)
 	epoch, position := source.Asked()
 	before, missed, ok := p.history.since(epoch, position, p.position)
 	if ok && position < p.position { // most missed nothing: the state need not be made again
@@ -110,5 +111,17 @@ func (p *Publisher[S, U]) join(t *tail[U], source *bus.Source) (state S, before,
 func (p *Publisher[S, U]) leave(t *tail[U]) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	delete(p.watchers, t)
+	p.drop(t)
+}
+
+// drop takes t off the watchers, if it is there. p.mu is held.
+func (p *Publisher[S, U]) drop(t *tail[U]) {
+	if t.place < 0 {
+		return
+	}
+	last := len(p.watchers) - 1
+	p.watchers[t.place] = p.watchers[last]
+	p.watchers[t.place].place = t.place
+	p.watchers[last], p.watchers = nil, p.watchers[:last]
+	t.place = -1
 }

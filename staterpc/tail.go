@@ -19,6 +19,7 @@ type tail[U any] struct {
 	backlog int
 	wake    chan struct{} // of one: something came to an empty queue, or the end
 	unread  atomic.Int64  // of what the reader has taken at once
+	place   int           // among the Publisher's watchers, which guards it; -1 once it is off them
 
 	mu     sync.Mutex // guards the fields below
 	queue  []U
