@@ -156,7 +156,7 @@ func (f *feed) update(e Element, fault bool) error {
 // push adds an update to the batch, which comes behind position at of the source
 // if that is known.
 func (f *feed) push(e Element, fault bool, at uint64, clear bool) error {
-	room := payloadRoom(f.srv.conn.MaxPayload())
+	room := payloadRoom(f.srv.feedConn.MaxPayload())
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.counts {
@@ -218,7 +218,7 @@ func (f *feed) flush() {
 	if packet == nil {
 		return
 	}
-	err := f.srv.conn.Publish(f.subject, "", packet)
+	err := f.srv.feedConn.Publish(f.subject, "", packet)
 	if err != nil && !errors.Is(err, transport.ErrNotConnected) {
 		f.srv.drops.add(dropSend, "rpc", f.key.Description, "feed", f.token, "error", err)
 	}

@@ -47,6 +47,10 @@ func (c countingCodec) Append(dst []byte, v any) ([]byte, error) {
 }
 
 func newShop(t *testing.T, mw ...bus.Middleware) *shop {
+	return newShopAs(t, func(*transport.Net) bus.Service { return bus.Service{Name: "test", Middleware: mw} })
+}
+
+func newShopAs(t *testing.T, as func(*transport.Net) bus.Service) *shop {
 	s := &shop{t: t, net: transport.NewNet(1), pub: staterpc.NewPublisher(0, func(s, u int) int { return s + u }, 100_000)}
 	rpc := sums
 	rpc.Codec = countingCodec{bus.JSON, &s.encoded}
@@ -61,7 +65,7 @@ func newShop(t *testing.T, mw ...bus.Middleware) *shop {
 		return []transport.Msg{m}
 	})
 	var err error
-	s.srv, err = bus.ServeOn(s.conn, bus.Service{Name: "test", Middleware: mw}, rpc.Handler(
+	s.srv, err = bus.ServeOn(s.conn, as(s.net), rpc.Handler(
 		func(ctx context.Context, _ string) (int, iter.Seq2[int, error], error) {
 			s.opened.Add(1)
 			return s.pub.Watch(ctx)

@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/durabus/durabus/internal/transport"
 	"github.com/durabus/durabus/internal/wire"
 )
 
@@ -196,6 +197,16 @@ func (f *feed) ticked(now time.Duration) bool {
 func (t *feeds) reconnected() {
 	for _, f := range t.all() {
 		f.mark()
+	}
+}
+
+// feedEvent is told of the changes of the feeds' own connection.
+func (s *Server) feedEvent(ev transport.Event) {
+	switch ev.Kind {
+	case transport.Reconnected:
+		s.feeds.reconnected()
+	case transport.Denied:
+		s.drops.add(dropSend, "error", ev.Err)
 	}
 }
 

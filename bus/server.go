@@ -3,6 +3,7 @@
 package bus
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -52,7 +53,13 @@ type Service struct {
 	// it adds must be answered by Unknown: a proxy adds those that it reaches.
 	Menu func([]MenuEntry) []MenuEntry
 
-	// AnyConn takes the connection whatever its options are; see
+	// Feeds is a connection of its own for what is published to shared feeds;
+	// default the service's. A reader that does not take a busy feed's frames has
+	// the broker slow down the connection that publishes them, until it closes the
+	// reader's: calls on this one are not in its way then.
+	Feeds *nats.Conn
+
+	// AnyConn takes the connections whatever their options are; see
 	// [ClientOptions.AnyConn].
 	AnyConn bool
 }
@@ -71,6 +78,7 @@ const (
 // server closes.
 type Server struct {
 	conn     transport.Conn
+	feedConn transport.Conn // on which feeds are published; the same, if there is no other
 	svc      Service
 	mux      *mux
 	instance string
@@ -134,8 +142,10 @@ type subscription struct {
 // and serves nothing. The connection stays the caller's; it must outlive the
 // server.
 func Serve(nc *nats.Conn, svc Service, handlers ...Handler) (*Server, error) {
-	if err := checkConn(nc, svc.AnyConn); err != nil {
-		return nil, err
+	for _, c := range []*nats.Conn{nc, cmp.Or(svc.Feeds, nc)} {
+		if err := checkConn(c, svc.AnyConn); err != nil {
+			return nil, err
+		}
 	}
 	return serve(transport.Over(nc), svc, handlers...)
 }
@@ -151,6 +161,10 @@ func serve(conn transport.Conn, svc Service, handlers ...Handler) (*Server, erro
 		byName: map[string]*endpoint{}, feeds: newFeeds(),
 	}
 	s.drops.who = "server " + s.instance
+	s.feedConn = conn
+	if svc.Feeds != nil {
+		s.feedConn = transport.Over(svc.Feeds)
+	}
 	if s.mux, err = newMux(s.instance, svc.Middleware, handlers); err != nil {
 		return nil, err
 	}
@@ -232,6 +246,10 @@ func (s *Server) listen() (subjects []string, err error) {
 	defer s.mu.Unlock()
 	s.gen = s.conn.Generation()
 	s.stop = s.conn.Notify(s.event)
+	if s.feedConn != s.conn {
+		stop, stopFeeds := s.stop, s.feedConn.Notify(s.feedEvent)
+		s.stop = func() { stop(); stopFeeds() }
+	}
 	s.loops.Go(func() { s.out.run(s.quit) })
 
 	add := func(subject, queue string, request bool, p *endpoint, f func(transport.Msg)) {
