@@ -199,7 +199,7 @@ func (r raw) dialFanout(at place, conns int) (watchCall, error) {
 }
 
 // pieceSize is how durabus cuts up long values: raw messages have the same size.
-const pieceSize = 128 << 10
+const pieceSize = 31 << 10
 
 func (r raw) serveSnapshot(at place, size int) (place, error) {
 	state := make([]byte, size)

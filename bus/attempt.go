@@ -181,7 +181,7 @@ func (b *mailbox) failed(err error, d Description) error {
 // the instance that accepted it and as its credit allows. It ends early when
 // something arrives: an answer to half a query is an error, and the reader gets it.
 func (c *inCall) sendRest(ctx context.Context, query []byte) error {
-	sent, size := 0, min(chunkSize, payloadRoom(c.box.conn.MaxPayload()))
+	sent, size := 0, min(pieceSize, payloadRoom(c.box.conn.MaxPayload()))
 	packet := make([]byte, 0, size+envelope)
 	for seq := uint64(1); sent < len(query); {
 		piece := query[sent:min(sent+size, len(query))]

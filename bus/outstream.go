@@ -194,7 +194,7 @@ func (s *outStream) pushLong(ctx context.Context, data []byte) error {
 // pieces sends a value in Chunks. total is set in the first of an update, which
 // counts as one.
 func (s *outStream) pieces(ctx context.Context, data []byte, total uint64, updates int) error {
-	size := min(chunkSize, payloadRoom(s.job.srv.conn.MaxPayload()))
+	size := min(pieceSize, payloadRoom(s.job.srv.conn.MaxPayload()))
 	var spare [2][]byte // one is filled while the other is published
 	for n := 0; len(data) > 0; n++ {
 		piece := data[:min(size, len(data))]

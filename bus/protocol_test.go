@@ -95,6 +95,7 @@ func TestTheDocumentHasTheLimitsOfTheCode(t *testing.T) {
 	add("message", frameLimit)
 	add("envelope", envelope)
 	add("chunk", chunkSize)
+	add("piece", pieceSize)
 	add("batch", batchSize)
 	add("text", maxText)
 	add("detail", maxDetail)

@@ -6,7 +6,8 @@ package bus
 const (
 	frameLimit = 256 << 10 // bytes of one message at most, whatever the broker takes
 	envelope   = 512       // of these for what surrounds a payload
-	chunkSize  = 128 << 10 // of a piece of a long value; half the smallest window
+	chunkSize  = 128 << 10 // of what one frame carries; half the smallest window
+	pieceSize  = 31 << 10  // of a piece of a long value, whose message has less than 32 KiB
 	maxText    = 4 << 10   // of an error's message; the rest is cut
 	maxDetail  = 8 << 10   // of an application error's encoding; more is refused
 	batchSize  = 16 << 10  // updates leave at the latest when so many bytes of them wait

@@ -32,7 +32,7 @@ const (
 	bigUpdates = 20
 
 	// pieceSize is what a message of a long value carries.
-	pieceSize = 128 << 10
+	pieceSize = 31 << 10
 )
 
 var (
