@@ -16,7 +16,7 @@ import (
 func (s *outStream) pushSlowly(ctx context.Context, b *wire.Batch) error {
 	switch size := b.Size(); {
 	case b.LastSize() > min(chunkSize, s.room):
-		data := b.CutLast(nil)
+		data := b.TakeLast()
 		s.mu.Unlock()
 		return s.pushLong(ctx, data)
 	case size > s.room || !s.send.Credit.Fits(flow.Cost(size)):

@@ -120,6 +120,18 @@ func (b *Batch) CutLast(dst []byte) []byte {
 	return dst
 }
 
+// TakeLast takes the newest element off the batch and returns its data. That of
+// the only element is not copied: the batch's buffer goes with it.
+func (b *Batch) TakeLast() []byte {
+	if b.count != 1 {
+		return b.CutLast(nil)
+	}
+	_, n := varint(b.buf[headroom+1:])
+	data := b.buf[headroom+1+n:]
+	*b = Batch{width: b.width}
+	return data
+}
+
 // Packet returns the packet of head and the elements; head.Elements is not
 // looked at. The packet is a part of the batch's buffer: it is valid, and may
 // be asked for again with another head, until the batch is changed.

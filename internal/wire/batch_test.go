@@ -141,6 +141,21 @@ func TestTheNewestElementsCanBeCutOff(t *testing.T) {
 	}
 }
 
+func TestTheOnlyElementIsTakenWithItsBuffer(t *testing.T) {
+	great := make([]byte, 1<<20)
+	var b wire.Batch
+	b.AppendBytes(great)
+	if data := b.TakeLast(); !bytes.Equal(data, great) || b.Count() != 0 || b.Cap() > 0 {
+		t.Errorf("%d bytes were taken; %d elements and a buffer of %d are left", len(data), b.Count(), b.Cap())
+	}
+	b.AppendBytes([]byte("one"))
+	b.AppendBytes(great)
+	if data := b.TakeLast(); !bytes.Equal(data, great) {
+		t.Errorf("%d bytes were taken", len(data))
+	}
+	isPacketOf(t, &b, wire.Data{Call: 1}, [][]byte{[]byte("one")})
+}
+
 func TestAppendingToAPacketDoesNotReachTheBatch(t *testing.T) {
 	var b wire.Batch
 	fit(t, &b, []byte("one"))
