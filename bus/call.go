@@ -94,9 +94,9 @@ func (i Info) Reached() (position uint64, exact bool) {
 }
 
 // A Reply is what a call gives back. First is the answer of a Unary RPC or the
-// state of a State RPC. Updates is nil unless the kind has them; it is
-// single-use, and it costs the responder until its loop ends or the context of
-// the call does.
+// state of a State RPC; nobody may change it, as it may be the handler's own.
+// Updates is nil unless the kind has them; it is single-use, and it costs the
+// responder until its loop ends or the context of the call does.
 type Reply struct {
 	Info
 	First   []byte

@@ -113,6 +113,14 @@ func (c *TypedCodec[T]) Append(dst []byte, v *T) ([]byte, error) {
 	return c.codec.Append(dst, v)
 }
 
+// Encode returns the encoding of *v, which may share *v: bytes are not copied.
+func (c TypedCodec[T]) Encode(v *T) ([]byte, error) {
+	if b, ok := any(v).(*[]byte); ok && c.codec == Bytes {
+		return (*b)[:len(*b):len(*b)], nil
+	}
+	return c.Append(nil, v)
+}
+
 // Decode returns the value that data encodes, which may share data.
 func (c *TypedCodec[T]) Decode(data []byte) (T, error) {
 	if c.message == nil {

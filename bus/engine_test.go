@@ -106,6 +106,21 @@ func TestLongValuesTravelInPieces(t *testing.T) {
 	})
 }
 
+func TestALocalCallersStateIsItsOwn(t *testing.T) {
+	rpc := staterpc.RPC[[]byte, []byte, []byte]{Name: "state", Version: 1}
+	state := []byte("state")
+	open := rpc.Client(bus.Local(rpc.Handler(func(context.Context, []byte) ([]byte, iter.Seq2[[]byte, error], error) {
+		return state, nil, nil
+	})))
+	got, _, err := open(t.Context(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if clear(got); !bytes.Equal(state, []byte("state")) {
+		t.Error("the caller has changed what is the handler's")
+	}
+}
+
 func TestACallerThatDisappearsReleasesItsHandler(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		net := transport.NewNet(1)

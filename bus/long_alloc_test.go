@@ -5,8 +5,15 @@
 package bus_test
 
 import (
+	"context"
+	"iter"
 	"runtime"
 	"testing"
+
+	"google.golang.org/protobuf/types/known/wrapperspb"
+
+	"github.com/durabus/durabus/bus"
+	"github.com/durabus/durabus/staterpc"
 )
 
 const long = 8 << 20
@@ -18,6 +25,35 @@ func allocated(f func()) int {
 	f()
 	runtime.ReadMemStats(&after)
 	return int(after.TotalAlloc - before.TotalAlloc)
+}
+
+func TestAStateOfBytesIsSentFromWhereItIs(t *testing.T) {
+	const pieces = 128 << 10 // of which one is filled while the other is published
+	if n := sendsState(t, make([]byte, long)); n > pieces {
+		t.Errorf("%d bytes were allocated to send %d", n, long)
+	}
+}
+
+func TestAStateThatIsEncodedIsWrittenOnce(t *testing.T) {
+	const most = long + long/8
+	if n := sendsState(t, wrapperspb.Bytes(make([]byte, long))); n > most {
+		t.Errorf("%d bytes were allocated to send %d, want at most %d", n, long, most)
+	}
+}
+
+// sendsState returns how many bytes a responder allocates to send a state.
+func sendsState[S any](t *testing.T, state S) int {
+	rpc := staterpc.RPC[[]byte, S, []byte]{Name: "state", Version: 1}
+	s := newSink()
+	srv, err := bus.ServeOn(s, bus.Service{Name: "bench"}, rpc.Handler(func(context.Context, []byte) (S, iter.Seq2[[]byte, error], error) {
+		return state, nil, nil
+	}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = srv.Close() }()
+	s.stream(1, rpc.Describe())
+	return allocated(func() { s.stream(2, rpc.Describe()) })
 }
 
 func TestALongUpdateIsWrittenOnce(t *testing.T) {

@@ -65,6 +65,11 @@ func (s *Source) Asked() (epoch string, position uint64) {
 // has one.
 func (s *Source) WantsState() bool { return s == nil || s.epoch == "" && !s.pumps }
 
+// Lends reports whether the engine reads the first value where it is, and asks for
+// updates when it is done with it. Without an engine the value is its caller's,
+// who may change it.
+func (s *Source) Lends() bool { return s != nil }
+
 // Begin says that the updates are those of epoch, a random id that no other
 // source has, behind position.
 func (s *Source) Begin(epoch string, position uint64) {

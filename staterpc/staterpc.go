@@ -19,7 +19,9 @@ import (
 // has no more, and with one when they are cut short; only after a
 // [bus.ElementError], or a [bus.Break] if those were asked for, does it go on.
 // They cost the server until the loop ends or ctx is done, so ctx governs the
-// whole stream and not only its opening. On the server nil updates are none.
+// whole stream and not only its opening. On the server nil updates are none, and a
+// state that is a []byte is sent from where it is: it must not change before the
+// updates are asked for.
 type Func[Q, S, U any] func(ctx context.Context, query Q) (S, iter.Seq2[U, error], error)
 
 // An RPC is one version of one state RPC. It may be opened more than once.

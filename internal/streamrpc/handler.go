@@ -33,8 +33,13 @@ func (r RPC[Q, S, U]) answer(ctx context.Context, f Func[Q, S, U], codecs codecs
 	if err != nil {
 		return reply, bus.EncodeError(r.Description, r.Errors, err)
 	}
-	if r.hasFirst() && bus.SourceOf(ctx).WantsState() {
-		if reply.First, err = codecs.first.Append(nil, &first); err != nil {
+	if source := bus.SourceOf(ctx); r.hasFirst() && source.WantsState() {
+		if source.Lends() {
+			reply.First, err = codecs.first.Encode(&first)
+		} else {
+			reply.First, err = codecs.first.Append(nil, &first)
+		}
+		if err != nil {
 			return bus.Reply{}, bus.AnswerNotEncoded(r.Description, "the state", err)
 		}
 	}
