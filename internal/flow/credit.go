@@ -97,8 +97,12 @@ func (w *Window) Grow() {
 	w.wanted = false
 }
 
-// due keeps the peer from hearing of every byte: half a window is worth telling.
-func (w *Window) due() bool { return w.released+w.size >= w.granted+w.size/2 }
+// due keeps the peer from hearing of every byte: half a window is worth telling, a
+// MiB of a larger one and an eighth of the largest. While half of those is kept
+// back, a sender that is far away has only the other half under way.
+func (w *Window) due() bool {
+	return w.released+w.size >= w.granted+min(w.size/2, max(1<<20, w.size/8))
+}
 
 // Grant raises what is granted to what may be, and returns the total to tell.
 func (w *Window) Grant() uint64 {

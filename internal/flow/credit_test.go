@@ -69,6 +69,38 @@ func TestAWindowHoldsNoMoreThanItsSize(t *testing.T) {
 	}
 }
 
+// A way on which a window's worth of frames is under way when it is full takes
+// one frame in each step, and a grant takes as long to come back.
+func TestMostOfALargeWindowIsUnderWayOnALongWay(t *testing.T) {
+	const (
+		size, cost = 8 << 20, 64 << 10
+		there      = size / cost / 2 // steps
+		steps      = 100 * there
+	)
+	w := flow.NewWindow(size, size, 0)
+	var a flow.Allowance
+	a.Grant(w.Granted())
+	frames, grants := map[int]bool{}, map[int]uint64{}
+	sent, told := 0, 0
+	for now := range steps {
+		a.Grant(max(a.Limit(), grants[now]))
+		if a.Use(cost) {
+			sent++
+			frames[now+there] = true
+		}
+		if frames[now] && w.Take(cost) && w.Release(cost) {
+			told++
+			grants[now+there] = w.Grant()
+		}
+	}
+	if sent < steps*8/10 {
+		t.Errorf("%d frames in the time of %d", sent, steps)
+	}
+	if most := sent * cost >> 20; told > most {
+		t.Errorf("%d grants for %d MiB", told, most)
+	}
+}
+
 func TestAWindowGrowsOnlyWhereItIsWhatTheSenderWaitsFor(t *testing.T) {
 	w := flow.NewWindow(100, 350, 0)
 	w.Take(100)
