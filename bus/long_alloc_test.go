@@ -65,3 +65,21 @@ func TestALongUpdateIsWrittenOnce(t *testing.T) {
 		t.Errorf("%d bytes were allocated for each update of %d, want at most %d", got, long, most)
 	}
 }
+
+// TestALargeUpdateNeedsNoMemoryOfItsOwn is about updates that are larger than a
+// batch but fit a frame: each is a message of its own, made where the one before
+// was.
+func TestALargeUpdateNeedsNoMemoryOfItsOwn(t *testing.T) {
+	const n, most = 200, 1 << 10
+	for _, size := range []int{20 << 10, 64 << 10, 120 << 10} {
+		for name, w := range map[string]*writing{
+			"bytes":    newWriting(t, make([]byte, size)),
+			"protobuf": newWriting(t, wrapperspb.Bytes(make([]byte, size))),
+		} {
+			w.stream(10)
+			if got := allocated(func() { w.stream(n) }) / n; got > most {
+				t.Errorf("%d bytes were allocated for each update of %d, %s", got, size, name)
+			}
+		}
+	}
+}
