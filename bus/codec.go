@@ -114,9 +114,10 @@ func (c *TypedCodec[T]) Append(dst []byte, v *T) ([]byte, error) {
 }
 
 // Encode returns the encoding of *v, which may share *v: bytes are not copied.
-func (c TypedCodec[T]) Encode(v *T) ([]byte, error) {
-	if b, ok := any(v).(*[]byte); ok && c.codec == Bytes {
-		return (*b)[:len(*b):len(*b)], nil
+func (c *TypedCodec[T]) Encode(v *T) ([]byte, error) {
+	if c.bytes {
+		b := *any(v).(*[]byte)
+		return b[:len(b):len(b)], nil
 	}
 	return c.Append(nil, v)
 }

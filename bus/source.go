@@ -67,8 +67,9 @@ func (s *Source) WantsState() bool { return s == nil || s.epoch == "" && !s.pump
 
 // Lends reports whether the engine reads the first value where it is, and asks for
 // updates when it is done with it. Without an engine the value is its caller's,
-// who may change it.
-func (s *Source) Lends() bool { return s != nil }
+// who may change it; one that several joiners of a feed are sent outlives that
+// moment.
+func (s *Source) Lends() bool { return s != nil && s.snapshots == nil }
 
 // Begin says that the updates are those of epoch, a random id that no other
 // source has, behind position.
