@@ -80,15 +80,20 @@ type Info struct {
 	Epoch    string
 	Position uint64
 
-	progress *progress
+	progress placed // of the loop; nil without a source
 }
 
 // Reached returns how far the loop over the updates has come in their source:
 // what the updates up to position made was all taken, and nothing behind it if
 // exact. While the loop takes what came in one message, position is that before
 // it; it passes updates of which a conversion left nothing with the next that it
-// left something of. Reached may be called at any time, also on a copy of the Info.
+// left something of. What is taken before its reader comes for it, as by
+// staterpc.Conflate, does not count until it is read. Reached may be called at any
+// time, also on a copy of the Info.
 func (i Info) Reached() (position uint64, exact bool) {
+	if i.progress == nil {
+		return 0, false
+	}
 	at := i.progress.place()
 	return at.position, at.known
 }

@@ -37,7 +37,8 @@ var (
 // one before, which is valid until the loop asks for the next. Who keeps an
 // update, or a part of it, must copy it; nothing else may be left behind in the
 // loop's body, such as a goroutine that reads it, a channel or a replica that
-// stores it. Queries, states and answers are not concerned.
+// stores it. Queries, states and answers are not concerned, nor are the updates of
+// a shared feed or of staterpc.Conflate: those are values of their own.
 //
 // It is the reader's choice and does not show on the wire: a client may set it in
 // its own copy of a definition. A nil c is the default codec of each type. Decode
@@ -98,6 +99,12 @@ func (c *TypedCodec[T]) As(contentType string) *TypedCodec[T] {
 	if contentType == ContentTypeJSON && c.codec.ContentType() != ContentTypeJSON {
 		return &TypedCodec[T]{codec: JSON, message: c.message}
 	}
+	return c
+}
+
+// Fresh returns c without the reuse of values, if c is [Reusing].
+func (c TypedCodec[T]) Fresh() TypedCodec[T] {
+	c.reuse = false
 	return c
 }
 

@@ -131,6 +131,7 @@ func TestAReplicasPositionIsThatOfItsSource(t *testing.T) {
 		r := newResuming(t, 3)
 		v1 := durable.NewReplica(t.Context(), sumsV1.Client(r.client), 0, add, durable.Policy{Resume: true})
 		v2 := durable.NewReplica(t.Context(), up(sumsV2.Client(r.client)), 0, add, durable.Policy{})
+		merged := durable.NewReplica(t.Context(), staterpc.Conflate(sumsV1.Client(r.client), add), 0, add, durable.Policy{Resume: true})
 		position := uint64(0)
 		publish := func(updates ...int) {
 			position += uint64(len(updates))
@@ -139,9 +140,9 @@ func TestAReplicasPositionIsThatOfItsSource(t *testing.T) {
 		same := func(when string, sum int) {
 			t.Helper()
 			synctest.Wait()
-			for version, replica := range map[int]*durable.Replica[int]{1: v1, 2: v2} {
+			for replica, version := range map[*durable.Replica[int]]int{v1: 1, v2: 2, merged: 1} {
 				if v := replica.View(); v.State != sum || v.Position != position || !v.Exact || !v.Live || v.Info.RPC.Version != version {
-					t.Errorf("%s: version %d is at %+v, want %d at %d", when, version, v, sum, position)
+					t.Errorf("%s: version %d (conflated: %v) is at %+v, want %d at %d", when, version, replica == merged, v, sum, position)
 				}
 			}
 			if v1.View().Info.Epoch != v2.View().Info.Epoch {
@@ -162,6 +163,7 @@ func TestAReplicasPositionIsThatOfItsSource(t *testing.T) {
 		same("at last", 20)
 		v1.Close()
 		v2.Close()
+		merged.Close()
 		if v := v1.View(); v.State != 20 || v.Position != position || v.Live {
 			t.Errorf("closed: %+v", v)
 		}
@@ -169,8 +171,20 @@ func TestAReplicasPositionIsThatOfItsSource(t *testing.T) {
 }
 
 // Whoever reads a replica at an exact position, while updates come in messages of
-// many, has the state that its source had there.
+// many, has the state that its source had there; also where they are merged on
+// their way to it.
 func TestAStateAtAnExactPositionIsTheSourcesThere(t *testing.T) {
+	t.Run("plain", func(t *testing.T) {
+		statesAtPositions(t, func(f staterpc.Func[int, int, int]) staterpc.Func[int, int, int] { return f })
+	})
+	t.Run("conflated", func(t *testing.T) {
+		statesAtPositions(t, func(f staterpc.Func[int, int, int]) staterpc.Func[int, int, int] {
+			return staterpc.Conflate(f, func(older, newer int) int { return older + newer })
+		})
+	})
+}
+
+func statesAtPositions(t *testing.T, way func(staterpc.Func[int, int, int]) staterpc.Func[int, int, int]) {
 	synctest.Test(t, func(t *testing.T) {
 		const last = 2000
 		r := newResuming(t, 10)
@@ -178,7 +192,7 @@ func TestAStateAtAnExactPositionIsTheSourcesThere(t *testing.T) {
 			runtime.Gosched() // so that who may read, does
 			return s + n
 		}
-		replica := durable.NewReplica(t.Context(), sumsV1.Client(r.client), 0, add, durable.Policy{})
+		replica := durable.NewReplica(t.Context(), way(sumsV1.Client(r.client)), 0, add, durable.Policy{})
 		defer replica.Close()
 		if err := replica.Ready(t.Context()); err != nil {
 			t.Fatal(err)

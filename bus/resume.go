@@ -73,7 +73,10 @@ func (r *reader) begun() {
 // located adds to i where the reader stands.
 func (r *reader) located(i Info) Info {
 	at := r.at.place()
-	i.Epoch, i.Position, i.progress = at.epoch, at.position, r.at
+	i.Epoch, i.Position = at.epoch, at.position
+	if r.at != nil {
+		i.progress = r.at
+	}
 	return i
 }
 

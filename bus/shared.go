@@ -24,7 +24,8 @@ import (
 // A state is shared where its updates come of one staterpc.Publisher, through
 // whatever conversions; other states work as before. A pipe's updates begin, for
 // each caller, with the next one. Callers that read too slowly lose their stream
-// with [Lost], where those with a stream of their own slow their handler.
+// with [Lost], where those with a stream of their own slow their handler; those
+// that merge what they are too slow for (staterpc.Conflate) do neither.
 //
 // On kinds without streams Shared has no effect.
 func (h Handler) Shared() Handler {

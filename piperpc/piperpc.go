@@ -5,6 +5,9 @@
 // A durable pipe is taken up where it was interrupted if its updates are those of
 // a staterpc.Publisher that keeps a backlog. There is none of pipes alone: what
 // [Push] sends was made for one caller, and nobody keeps it when he is gone.
+//
+// A reader that is slower than its pipe stops whoever sends, or is [bus.Lost] where
+// others share the pipe; with [Conflate] what comes while it is busy is merged.
 package piperpc
 
 import (

@@ -94,6 +94,41 @@ func ExamplePush() {
 	// {apples 1}
 }
 
+// A screen shows how many of each article there are, and takes its time. Moves that
+// come meanwhile are one when it comes for the next.
+func ExampleConflate() {
+	store := staterpc.NewPublisher(Stock{"apples": 3}, apply, 100)
+	caller := bus.Local(stock.Handler(func(ctx context.Context, _ string) (Stock, iter.Seq2[Move, error], error) {
+		return store.Watch(ctx)
+	}))
+	merge := func(older, newer Move) Move { // all moves are of one article here
+		return Move{newer.Article, older.By + newer.By}
+	}
+
+	state, moves, err := staterpc.Conflate(stock.Client(caller), merge)(context.Background(), "")
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	fmt.Println("shows", state)
+	for range 50 {
+		store.Publish(Move{"apples", 2})
+	}
+	for m, err := range moves {
+		if err != nil {
+			fmt.Println(err)
+			return
+		}
+		if state = apply(state, m); state["apples"] == 103 { // in fewer than 50 steps
+			fmt.Println("shows", state)
+			break // waits for the goroutine that merged
+		}
+	}
+	// Output:
+	// shows map[apples:3]
+	// shows map[apples:103]
+}
+
 func ExampleStrict() {
 	flawed := func(context.Context, string) (Stock, iter.Seq2[Move, error], error) {
 		return Stock{"apples": 3}, func(yield func(Move, error) bool) {

@@ -2,6 +2,10 @@
 
 // Package staterpc defines RPCs that answer a query with a state and then with
 // updates to that state.
+//
+// A reader that is slower than the updates stops whoever sends them to it alone,
+// and is [bus.Lost] where they are shared with others; with [Conflate] what comes
+// while it is busy is merged, and neither happens.
 package staterpc
 
 import (

@@ -20,6 +20,7 @@ func (r RPC[Q, S, U]) Client(c bus.Caller) Func[Q, S, U] {
 		Idempotent: r.Idempotent, Window: r.Window,
 	}
 	same := &received[U]{r.Description, r.Errors, codecs.update}
+	kept := &received[U]{r.Description, r.Errors, codecs.update.Fresh()}
 	return func(ctx context.Context, query Q) (first S, _ iter.Seq2[U, error], err error) {
 		ctx, cancel := context.WithCancel(ctx)
 		open := false
@@ -42,7 +43,11 @@ func (r RPC[Q, S, U]) Client(c bus.Caller) Func[Q, S, U] {
 			}
 		}
 		open = true
-		re := &receiver[U]{rpc: same, info: reply.Info, updates: reply.Updates, cancel: cancel}
+		rpc := same
+		if bus.IsTakenAhead(ctx) {
+			rpc = kept
+		}
+		re := &receiver[U]{rpc: rpc, info: reply.Info, updates: reply.Updates, cancel: cancel}
 		return first, re.receive, nil
 	}
 }
