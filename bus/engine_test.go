@@ -42,6 +42,10 @@ func TestTheLawsHoldOverTheEngine(t *testing.T) {
 	kindtest.Laws(t, func(t *testing.T, handlers ...bus.Handler) bus.Caller { return dial(t, handlers...) })
 }
 
+func TestTheLawsHoldForSharedStreams(t *testing.T) {
+	kindtest.SharedLaws(t, func(t *testing.T, handlers ...bus.Handler) bus.Caller { return dial(t, handlers...) })
+}
+
 func TestAUnaryCallIsAnswered(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		double := unaryrpc.RPC[int, int]{Name: "double", Version: 1}

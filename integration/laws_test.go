@@ -12,3 +12,7 @@ import (
 func TestTheLawsHoldOverNATS(t *testing.T) {
 	kindtest.Laws(t, func(t *testing.T, handlers ...bus.Handler) bus.Caller { return pair(t, handlers...) })
 }
+
+func TestTheLawsHoldForSharedStreamsOverNATS(t *testing.T) {
+	kindtest.SharedLaws(t, func(t *testing.T, handlers ...bus.Handler) bus.Caller { return pair(t, handlers...) })
+}

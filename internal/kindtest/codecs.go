@@ -194,10 +194,10 @@ func unfit(t *testing.T, dial Dial) {
 	e = failed(t, err, number.Describe(), bus.Undecodable, "answer")
 	saw(t, "an answer may have run", e.MayHaveRun, true)
 
-	released := make(chan struct{})
+	var released runs
 	states := staterpc.RPC[string, string, string]{Name: "laws.unfit", Version: 2}
 	c = dial(t, states.Handler(func(ctx context.Context, _ string) (string, iter.Seq2[string, error], error) {
-		context.AfterFunc(ctx, func() { close(released) })
+		released.enter(ctx)
 		return "state", forever(ctx), nil
 	}))
 	_, updates, err := staterpc.RPC[string, string, int]{Name: "laws.unfit", Version: 2}.Client(c)(within(t), "")
@@ -210,7 +210,7 @@ func unfit(t *testing.T, dial Dial) {
 		n++
 	}
 	saw(t, "errors of a stream that cannot be decoded", n, 1)
-	await(t, released, "the release of the handler")
+	released.over(t)
 	_, _, err = staterpc.RPC[string, int, string]{Name: "laws.unfit", Version: 2}.Client(dial(t,
 		states.Handler(func(context.Context, string) (string, iter.Seq2[string, error], error) { return "state", nil, nil })))(within(t), "")
 	failed(t, err, states.Describe(), bus.Undecodable, "state")

@@ -76,9 +76,9 @@ func elements(t *testing.T, dial Dial) {
 
 func strictEnds(t *testing.T, dial Dial) {
 	numbers := staterpc.RPC[int, int, int]{Name: "laws.strict", Version: 1}
-	released := make(chan struct{})
+	var released runs
 	c := dial(t, numbers.Handler(func(ctx context.Context, n int) (int, iter.Seq2[int, error], error) {
-		context.AfterFunc(ctx, func() { close(released) })
+		released.enter(ctx)
 		updates, err := mapped(upTo)(ctx, n)
 		return n, updates, err
 	}))
@@ -90,5 +90,5 @@ func strictEnds(t *testing.T, dial Dial) {
 	if !slices.Equal(seen, []int{1, 2}) || !errors.Is(end, bus.Lost) {
 		t.Errorf("got %v, %v", seen, end)
 	}
-	await(t, released, "the release of the handler")
+	released.over(t)
 }

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -64,6 +65,49 @@ func await[T any](t *testing.T, happened <-chan T, what string) T {
 	case <-time.After(patience):
 		t.Fatalf("%s did not happen within %v", what, patience)
 		panic("unreachable")
+	}
+}
+
+// Runs are those of one handler: one for each call, or more where streams are shared.
+type runs struct {
+	mu      sync.Mutex // guards the fields below
+	begun   int
+	running int
+	changed chan struct{} // closed when a run has ended
+}
+
+// enter notes a run, which is over when ctx is.
+func (r *runs) enter(ctx context.Context) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.begun++
+	r.running++
+	if r.changed == nil {
+		r.changed = make(chan struct{})
+	}
+	context.AfterFunc(ctx, func() {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		r.running--
+		close(r.changed)
+		r.changed = make(chan struct{})
+	})
+}
+
+// over waits until the handler is released. It fails if it never ran.
+func (r *runs) over(t *testing.T) {
+	t.Helper()
+	for {
+		r.mu.Lock()
+		begun, running, changed := r.begun, r.running, r.changed
+		r.mu.Unlock()
+		if begun == 0 {
+			t.Error("the handler did not run")
+		}
+		if running == 0 {
+			return
+		}
+		await(t, changed, "the release of the handler")
 	}
 }
 

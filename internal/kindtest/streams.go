@@ -99,9 +99,9 @@ func handlerIsReleased(t *testing.T, dial Dial) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			released := make(chan struct{})
+			var released runs
 			c := dial(t, state().Handler(func(ctx context.Context, _ string) (string, iter.Seq2[string, error], error) {
-				context.AfterFunc(ctx, func() { close(released) })
+				released.enter(ctx)
 				return "", forever(ctx), nil
 			}))
 			ctx, cancel := context.WithCancel(within(t))
@@ -111,14 +111,14 @@ func handlerIsReleased(t *testing.T, dial Dial) {
 				t.Fatal(err)
 			}
 			leave(cancel, updates)
-			await(t, released, "the release of the handler")
+			released.over(t)
 		})
 	}
 	t.Run("at its end", func(t *testing.T) {
 		for name, end := range map[string]error{"clean": nil, "error": errOther} {
-			released := make(chan struct{})
+			var released runs
 			c := dial(t, state().Handler(func(ctx context.Context, _ string) (string, iter.Seq2[string, error], error) {
-				context.AfterFunc(ctx, func() { close(released) })
+				released.enter(ctx)
 				return "", func(yield func(string, error) bool) { yield("", end) }, nil
 			}))
 			_, updates, err := state().Client(c)(within(t), "")
@@ -127,18 +127,18 @@ func handlerIsReleased(t *testing.T, dial Dial) {
 			}
 			_, err = last(updates)
 			saw(t, name+" end is an error", err != nil, end != nil)
-			await(t, released, "the release of the handler")
+			released.over(t)
 		}
 	})
 	t.Run("that rejected", func(t *testing.T) {
-		released := make(chan struct{})
+		var released runs
 		c := dial(t, state().Handler(func(ctx context.Context, _ string) (string, iter.Seq2[string, error], error) {
-			context.AfterFunc(ctx, func() { close(released) })
+			released.enter(ctx)
 			return "", nil, errOther
 		}))
 		_, _, err := state().Client(c)(within(t), "")
 		failed(t, err, state().Describe(), bus.Failed)
-		await(t, released, "the release of the handler")
+		released.over(t)
 	})
 }
 

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"slices"
 	"testing"
 
 	"github.com/durabus/durabus/bus"
@@ -75,7 +76,7 @@ func callerConverts(t *testing.T, dial Dial) {
 }
 
 func responderConverts(t *testing.T, dial Dial) {
-	called := make(chan int, 10)
+	called := make(chan int, 20)
 	c := dial(t, family3.Handlers(func(ctx context.Context, q string) (string, iter.Seq2[string, error], error) {
 		called <- bus.IncomingCall(ctx).RPC.Version
 		return serves("1", "2", "many", "3")(ctx, q)
@@ -84,8 +85,13 @@ func responderConverts(t *testing.T, dial Dial) {
 	saw(t, "version 2 of 3", heardText(t, prices2.Client(c)), "{100}: {200} error {300}")
 	saw(t, "version 3 of 3", heardText(t, prices3.Client(c)), "1: 2 many 3")
 	saw(t, "the family's version", heardText(t, family3.Client(c)), "1: 2 many 3")
-	for _, want := range []int{1, 2, 3, 3} {
-		saw(t, "version called", await(t, called, "a call"), want)
+	close(called)
+	var versions []int
+	for v := range called {
+		versions = append(versions, v)
+	}
+	if !slices.Equal(slices.Compact(versions), []int{1, 2, 3}) { // one call may be several runs
+		t.Errorf("versions called: %v", versions)
 	}
 }
 
