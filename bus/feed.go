@@ -31,7 +31,7 @@ const (
 // none of them. Those who missed something ask for it, and get it while the ring
 // has it.
 //
-// sendMu is taken before mu, and mu before no lock of a session.
+// sendMu is taken before mu, and mu before the lock of a session.
 type feed struct {
 	srv     *Server
 	point   *endpoint

@@ -135,7 +135,8 @@ func (s *session) join(m *wire.Join) error {
 	missed, kept := f.ring.Since(m.From)
 	over := f.over || f.epoch == ""
 	old, was := f.members[s]
-	if !over && kept {
+	joins := !over && kept
+	if joins {
 		f.members[s] = m.Call
 		if f.counts {
 			f.isWanted()
@@ -146,7 +147,7 @@ func (s *session) join(m *wire.Join) error {
 	f.mu.Unlock()
 	f.sendMu.Unlock()
 
-	if was && old != m.Call {
+	if joins && was && old != m.Call {
 		s.forgetMember(old)
 	}
 	switch {
@@ -155,7 +156,11 @@ func (s *session) join(m *wire.Join) error {
 	case over:
 		packet = f.endFrame(m.Call).Append(packet)
 	default:
-		if !s.addMember(m.Call, f) {
+		before, ok := s.addMember(m.Call, f)
+		if before != nil && before != f {
+			before.leave(s, m.Call)
+		}
+		if !ok {
 			f.leave(s, m.Call)
 		}
 		f.mark()
@@ -203,18 +208,20 @@ func (f *feed) leave(s *session, call uint64) {
 
 // The memberships of a session are in its heartbeats as its calls are.
 
-// addMember reports false if the client is gone.
-func (s *session) addMember(call uint64, f *feed) bool {
+// addMember returns the feed of which call was a member before. It reports false if
+// the client is gone.
+func (s *session) addMember(call uint64, f *feed) (before *feed, ok bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.gone {
-		return false
+		return nil, false
 	}
 	if s.feeds == nil {
 		s.feeds = map[uint64]*feed{}
 	}
+	before = s.feeds[call]
 	s.feeds[call], s.joined = f, true
-	return true
+	return before, true
 }
 
 // forgetMember ends a membership on the session's side, and returns its feed.
@@ -263,10 +270,16 @@ func (s *session) affords(cost uint64) bool {
 	return s.credit.Use(cost)
 }
 
-// tell has frames sent to the client's newest address.
+// tell has frames sent to the client's newest address: by the outbox, or here if
+// much has gathered, so that it stays one message.
 func (s *session) tell(frames []byte) {
 	s.mu.Lock()
 	s.news = append(s.news, frames...)
+	full := len(s.news) >= batchSize
 	s.mu.Unlock()
+	if full {
+		s.flush()
+		return
+	}
 	s.srv.out.add(s)
 }

@@ -24,6 +24,7 @@ type raid struct {
 	*hostile
 	t       *testing.T
 	srv     *bus.Server
+	client  *bus.Client  // the bystander's
 	runs    atomic.Int64 // of the handlers of bad.…
 	address string       // where the server has told us to write to
 }
@@ -33,10 +34,10 @@ var (
 	restRPC = piperpc.RPC[[]byte, int]{Name: "bad.rest", Version: 1}
 )
 
-func newRaid(t *testing.T) (*raid, *bystander) {
+func newRaid(t *testing.T, more ...bus.Handler) (*raid, *bystander) {
 	net := transport.NewNet(1)
 	r := &raid{t: t}
-	handlers := append(goodHandlers(),
+	handlers := append(append(goodHandlers(), more...),
 		addRPC.Handler(func(_ context.Context, n int) (int, error) { r.runs.Add(1); return n + 1, nil }),
 		restRPC.Handler(func(ctx context.Context, _ []byte) (iter.Seq2[int, error], error) {
 			r.runs.Add(1)
@@ -55,7 +56,7 @@ func newRaid(t *testing.T) (*raid, *bystander) {
 			t.Error(err)
 		}
 	})
-	r.srv, r.hostile = srv, newHostile(t, net, "hostile")
+	r.srv, r.client, r.hostile = srv, client, newHostile(t, net, "hostile")
 	return r, watch(t, client)
 }
 
