@@ -103,9 +103,10 @@ func (c *TypedCodec[T]) As(contentType string) *TypedCodec[T] {
 }
 
 // Fresh returns c without the reuse of values, if c is [Reusing].
-func (c TypedCodec[T]) Fresh() TypedCodec[T] {
-	c.reuse = false
-	return c
+func (c *TypedCodec[T]) Fresh() *TypedCodec[T] {
+	fresh := *c
+	fresh.reuse = false
+	return &fresh
 }
 
 // ContentType is that of the codec.
