@@ -6,6 +6,7 @@ import (
 	"bufio"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"log/slog"
 	"os"
@@ -22,7 +23,7 @@ const roleVariable = "DURABUS_BENCH_ROLE"
 // A request is a line on a child's standard input, a response the line on its
 // standard output that answers it.
 type request struct {
-	Do      string // listen, serve, dial, run, usage, rest, profile
+	Do      string // listen, serve, dial, run, usage, rest, profile, heap
 	System  string `json:",omitempty"`
 	Shape   string `json:",omitempty"`
 	Profile string `json:",omitempty"` // file to write; "" ends the profile
@@ -104,6 +105,8 @@ func (c *child) do(r request) (answer response, err error) {
 		answer.Usage, err = readUsage()
 	case "profile":
 		err = c.profile(r.Profile)
+	case "heap":
+		err = writeHeap(r.Profile)
 	default:
 		err = fmt.Errorf("unknown request %q", r.Do)
 	}
@@ -119,4 +122,13 @@ func (c *child) profile(name string) (err error) {
 		return err
 	}
 	return pprof.StartCPUProfile(c.file)
+}
+
+// writeHeap writes what is in use since the last collection, by where it was made.
+func writeHeap(name string) error {
+	f, err := os.Create(name)
+	if err != nil {
+		return err
+	}
+	return errors.Join(pprof.WriteHeapProfile(f), f.Close())
 }

@@ -44,7 +44,7 @@ type options struct {
 	quick   bool
 	rounds  int
 	only    *regexp.Regexp // workload and system, as in stream/16/durabus
-	profile string         // folder of CPU profiles; "" is none
+	profile string         // folder of profiles; "" is none
 	span    time.Duration  // of one measurement
 	calm    float64        // percent of the machine that others may use; 0 is any
 }
@@ -55,7 +55,7 @@ func command(ctx context.Context) error {
 	flag.IntVar(&o.rounds, "rounds", 5, "how often each system does each workload; intervals want 9 and more")
 	flag.DurationVar(&o.span, "span", time.Second, "about how long a measurement lasts")
 	flag.Float64Var(&o.calm, "calm", 0, "measure again, up to five times, while others use more than so many `percent` of the machine")
-	flag.StringVar(&o.profile, "profile", "", "write CPU profiles of the measurements into this `folder`")
+	flag.StringVar(&o.profile, "profile", "", "write CPU profiles of the measurements, and heap profiles of idle streams, into this `folder`")
 	only := flag.String("run", "", "only the measurements whose workload/system matches this `expression`")
 	list := flag.Bool("list", false, "print the workloads with their systems, and end")
 	write := flag.String("json", "", "write the results to this `file`, after every round")

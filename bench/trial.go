@@ -149,18 +149,23 @@ func (t *trial) window(f func() (sample, error)) (metrics, error) {
 
 func micros(d time.Duration) float64 { return float64(d.Nanoseconds()) / 1e3 }
 
+// profile has every process "start" or "stop" a profile of its CPU time, or write
+// one of its "heap".
 func (t *trial) profile(what string) error {
 	if t.opts.profile == "" {
 		return nil
 	}
+	folder, err := filepath.Abs(t.opts.profile)
+	if err != nil {
+		return err
+	}
+	name := strings.NewReplacer("/", "-", " ", "-").Replace(t.String())
 	for _, p := range t.processes() {
 		r := request{Do: "profile"}
-		if what == "start" {
-			name := strings.NewReplacer("/", "-", " ", "-").Replace(t.String())
-			folder, err := filepath.Abs(t.opts.profile)
-			if err != nil {
-				return err
-			}
+		if what == "heap" {
+			r.Do = what
+		}
+		if what != "stop" {
 			r.Profile = filepath.Join(folder, fmt.Sprintf("%s-%s-%d.pprof", name, p.role, t.round+1))
 		}
 		if _, err := p.do(r); err != nil {
@@ -265,6 +270,9 @@ func (t *trial) measureIdle() (metrics, error) {
 		if all, err = t.settled(t.load.Streams - first); err != nil {
 			return nil, err
 		}
+	}
+	if err := t.profile("heap"); err != nil {
+		return nil, err
 	}
 	for i, p := range t.processes() {
 		m["rss."+p.role] = (all[i].RSS - before[i].RSS) / float64(t.load.Streams)
