@@ -106,6 +106,8 @@ type Reply struct {
 	Info
 	First   []byte
 	Updates iter.Seq2[Element, error]
+
+	reader *reader // of Updates, if they come over NATS
 }
 
 // An Element is one update, encoded or ready to be. It is valid until the next

@@ -34,6 +34,22 @@ func Do(ctx context.Context, c Caller, call Call) (r Reply, err error) {
 	return r, err
 }
 
+// PassesOn reports whether others than this package see the context of a call that c
+// carries out: middleware, or a handler. A stream whose caller leaves it takes
+// nothing else with it.
+func PassesOn(c Caller) bool {
+	cl, ok := c.(*Client)
+	return !ok || len(cl.opts.Middleware) > 0
+}
+
+// Leave ends the stream of r, which came of a [Client], where nobody is going to
+// loop over it.
+func Leave(r Reply) {
+	if r.reader != nil {
+		r.reader.leave()
+	}
+}
+
 // Comes is [Client.Comes] of whatever c is; nil of one that hears of no arrivals.
 func Comes(c Caller, name string, versions ...int) <-chan struct{} {
 	if l, ok := c.(interface {

@@ -21,7 +21,8 @@ type reader struct {
 	count    uint64 // updates
 	used     bool
 
-	call    *Call  // to take the stream up with, if it may be
+	ctx     context.Context // of the updates
+	call    *Call           // to take the stream up with, if it may be
 	name    string // of its RPC, with the client's prefix
 	at      *progress
 	broken  bool        // a Break was told, and not its end
@@ -54,43 +55,52 @@ func (r *reader) reply(ctx context.Context) (Reply, error) {
 		return reply, err
 	}
 	r.begun()
-	reply := Reply{Info: r.located(r.info()), First: first}
+	r.ctx = ctx
+	reply := Reply{Info: r.located(r.info()), First: first, Updates: r.loop, reader: r}
 	if c.shared() {
 		if err = r.watch(ctx); err != nil {
 			return Reply{Info: reply.Info}, err
 		}
 	} else { // whoever never loops is released by its context
 		r.idle()
-		r.stop = context.AfterFunc(ctx, c.finish)
-	}
-	reply.Updates = func(yield func(Element, error) bool) {
-		if r.used {
-			yield(Element{}, &Error{Code: Invalid, RPC: c.desc, Message: "updates are single-use: call again for another loop"})
-			return
-		}
-		r.used = true
-		r.loop(ctx, yield)
+		r.stop = afterFunc(ctx, c.finish)
 	}
 	return reply, nil
 }
 
-// loop is the loop over updates, after which nothing is left of the call. A stream
-// that is taken up may go on by a feed, or leave one.
-func (r *reader) loop(ctx context.Context, yield func(Element, error) bool) {
-	defer func() {
-		r.stop()
-		r.c.finish()
-		if r.watcher != nil {
-			r.watcher.leave()
-		}
-	}()
+// afterFunc is that of package context. It costs nothing where ctx never ends.
+func afterFunc(ctx context.Context, f func()) (stop func() bool) {
+	if ctx.Done() == nil {
+		return func() bool { return true }
+	}
+	return context.AfterFunc(ctx, f)
+}
+
+// loop is the loop over updates. A stream that is taken up may go on by a feed, or
+// leave one.
+func (r *reader) loop(yield func(Element, error) bool) {
+	if r.used {
+		yield(Element{}, &Error{Code: Invalid, RPC: r.c.desc, Message: "updates are single-use: call again for another loop"})
+		return
+	}
+	r.used = true
+	defer r.leave()
 	for more := true; more; {
 		if r.watcher != nil {
-			err := r.watcher.updates(ctx, yield)
-			more = err != nil && r.resume(ctx, err, yield)
+			err := r.watcher.updates(r.ctx, yield)
+			more = err != nil && r.resume(r.ctx, err, yield)
 		} else {
-			more = r.updates(ctx, yield)
+			more = r.updates(r.ctx, yield)
 		}
+	}
+}
+
+// leave ends the stream: nothing is left of the call.
+func (r *reader) leave() {
+	r.stop()
+	r.c.finish()
+	if r.watcher != nil {
+		r.watcher.leave()
 	}
 }
 

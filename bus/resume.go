@@ -219,7 +219,7 @@ func (r *reader) again(ctx context.Context, private bool) (*reader, *Error) {
 		next.at = r.at
 		err = next.watch(ctx)
 	default:
-		next.stop = context.AfterFunc(ctx, next.c.finish)
+		next.stop = afterFunc(ctx, next.c.finish)
 	}
 	if err != nil {
 		next.c.finish()

@@ -54,7 +54,7 @@ func (r *reader) watch(ctx context.Context) error {
 	if r.call != nil {
 		w.teller = r
 	}
-	r.stop = context.AfterFunc(ctx, func() {
+	r.stop = afterFunc(ctx, func() {
 		w.leave()
 		signal(w.wake)
 	})

@@ -21,9 +21,12 @@ func (r RPC[Q, S, U]) Client(c bus.Caller) Func[Q, S, U] {
 	}
 	same := &received[U]{r.Description, r.Errors, codecs.update}
 	kept := &received[U]{r.Description, r.Errors, codecs.update.Fresh()}
+	passesOn := bus.PassesOn(c)
 	return func(ctx context.Context, query Q) (first S, _ iter.Seq2[U, error], err error) {
-		ctx, cancel := context.WithCancel(ctx)
-		open := false
+		cancel, open := func() {}, false
+		if passesOn { // else the stream's end is all
+			ctx, cancel = context.WithCancel(ctx)
+		}
 		defer func() {
 			if !open {
 				cancel()
@@ -39,6 +42,7 @@ func (r RPC[Q, S, U]) Client(c bus.Caller) Func[Q, S, U] {
 		}
 		if r.hasFirst() {
 			if first, err = codecs.first.Decode(reply.First); err != nil {
+				bus.Leave(reply)
 				return first, nil, bus.AnswerNotDecoded(reply.Info, "the state", err)
 			}
 		}
@@ -47,7 +51,7 @@ func (r RPC[Q, S, U]) Client(c bus.Caller) Func[Q, S, U] {
 		if bus.IsTakenAhead(ctx) {
 			rpc = kept
 		}
-		re := &receiver[U]{rpc: rpc, info: reply.Info, updates: reply.Updates, cancel: cancel}
+		re := &receiver[U]{rpc: rpc, call: reply.CallID, updates: reply.Updates, cancel: cancel}
 		return first, re.receive, nil
 	}
 }
@@ -56,7 +60,7 @@ func (r RPC[Q, S, U]) Client(c bus.Caller) Func[Q, S, U] {
 // nothing more of this package.
 type receiver[U any] struct {
 	rpc     *received[U]
-	info    bus.Info
+	call    string // its id
 	updates iter.Seq2[bus.Element, error]
 	cancel  context.CancelFunc
 	used    atomic.Bool
@@ -88,7 +92,7 @@ func (r *receiver[U]) receive(yield func(U, error) bool) {
 			var none U
 			u, err = none, bus.DecodeError(r.rpc.errors, err)
 		} else if err = r.rpc.codec.DecodeElement(&u, e, data); err != nil {
-			err = bus.AnswerNotDecoded(r.info, "an update", err)
+			err = bus.AnswerNotDecoded(bus.Info{RPC: r.rpc.Description, CallID: r.call}, "an update", err)
 		}
 		if !yield(u, err) || err != nil && bus.EndsStream(err) {
 			return
