@@ -25,8 +25,7 @@ const featureFeeds = 1
 
 // An attempt says what went before in sending one call.
 type attempt struct {
-	name      string        // of the RPC, with the client's prefix
-	route     *route        // that it may share messages on; nil in taking up a stream
+	route     *route
 	untaken   int           // times that nobody was subscribed, or one who was leaving
 	explained bool          // nobody was subscribed, and the menu said that somebody is by now
 	now       time.Duration // when it is sent
@@ -40,7 +39,7 @@ type attempt struct {
 
 // attempt sends c once and waits for what its kind promises first.
 func (b *mailbox) attempt(ctx context.Context, c Call, how attempt) (Reply, error) {
-	in, err := b.launch(ctx, how.route.subject, c, how)
+	in, err := b.launch(ctx, c, how)
 	switch {
 	case err != nil || in == nil:
 		return Reply{}, err
@@ -52,36 +51,36 @@ func (b *mailbox) attempt(ctx context.Context, c Call, how attempt) (Reply, erro
 			return reply, nil
 		}
 	}
-	return newReader(in, c, how).reply(ctx)
+	return newReader(in, c).reply(ctx)
 }
 
 // dispatch sends c, a stream, once.
-func (b *mailbox) dispatch(ctx context.Context, subject string, c Call, how attempt) (*reader, error) {
+func (b *mailbox) dispatch(ctx context.Context, c Call, how attempt) (*reader, error) {
 	how.now = b.now()
-	in, err := b.launch(ctx, subject, c, how)
+	in, err := b.launch(ctx, c, how)
 	if err != nil {
 		return nil, err
 	}
-	return newReader(in, c, how), nil
+	return newReader(in, c), nil
 }
 
-func newReader(in *inCall, c Call, how attempt) *reader {
-	r := &reader{c: in, name: how.name}
+func newReader(in *inCall, c Call) *reader {
+	r := &reader{c: in, inHand: new(inHand)}
 	if in.resume {
-		r.call = &c
+		call := c // or each would be moved to the heap
+		r.call = &call
 	}
 	return r
 }
 
 // launch sends c once. It returns nil if nothing comes back.
-func (b *mailbox) launch(ctx context.Context, subject string, c Call, how attempt) (*inCall, error) {
+func (b *mailbox) launch(ctx context.Context, c Call, how attempt) (*inCall, error) {
 	if ctx.Err() != nil {
 		return nil, notSent(contextError(ctx, c.Description))
 	}
-	in := &inCall{
-		box: b, desc: c.Description, subject: subject, wake: b.wakers.Get().(chan struct{}), sent: how.now,
-		again: c.Idempotent && !how.silent, resume: c.Kind.Streams() && ctx.Value(resumeKey{}) != nil,
-	}
+	in := newInCall(c.Kind)
+	in.box, in.route, in.wake, in.sent = b, how.route, b.wakers.Get().(chan struct{}), how.now
+	in.again, in.resume = c.Idempotent && !how.silent, c.Kind.Streams() && ctx.Value(resumeKey{}) != nil
 	if in.resume && how.from.epoch == "" {
 		in.again = false // or a state would be sent twice by those who are only slow
 	}
@@ -93,10 +92,13 @@ func (b *mailbox) launch(ctx context.Context, subject string, c Call, how attemp
 		in.recv.Window = flow.NewWindow(streamWindow, uint64(max(window(c.Window), streamWindow)), 0)
 	}
 	o, err := in.request(ctx, c, how, sentUS)
-	if err == nil {
-		err = in.send(&o, how.route)
-	}
 	whole := o.Total == 0
+	if !whole {
+		in.upload = new(upload)
+	}
+	if err == nil {
+		err = in.send(&o)
+	}
 	if err == nil && !whole {
 		err = in.sendRest(ctx, c.Query)
 	}
@@ -136,7 +138,7 @@ func (c *inCall) request(ctx context.Context, call Call, how attempt, now time.D
 	switch {
 	case room <= 0 && most > 0: // else there was no broker yet, which send will say
 		return o, &Error{
-			Code: TooLarge, RPC: c.desc,
+			Code: TooLarge, RPC: c.route.desc,
 			Message: fmt.Sprintf("the metadata does not fit a message of this broker (%d bytes)", most),
 		}
 	case len(call.Query) <= room:
@@ -147,11 +149,11 @@ func (c *inCall) request(ctx context.Context, call Call, how attempt, now time.D
 	return o, nil
 }
 
-// send registers c and publishes its request: on route r with others, if it may
+// send registers c and publishes its request, with others of its route if it may
 // share a message with them.
-func (c *inCall) send(o *wire.Open, r *route) error {
-	if r != nil && c.desc.Kind == Unary && o.Total == 0 && len(o.Query) <= batchSize {
-		return r.ask(c, o)
+func (c *inCall) send(o *wire.Open) error {
+	if c.route.desc.Kind == Unary && o.Total == 0 && len(o.Query) <= batchSize {
+		return c.route.ask(c, o)
 	}
 	b := c.box
 	c.id = b.next()
@@ -161,7 +163,7 @@ func (c *inCall) send(o *wire.Open, r *route) error {
 	o.Call = c.id
 	c.message.Store(c.id)
 	packet := wire.AppendNumber(o.Append(make([]byte, 0, len(o.Query)+192)), c.id)
-	return b.failed(b.conn.Publish(c.subject, b.reply(c.id), packet), c.desc)
+	return b.failed(b.conn.Publish(c.route.subject, b.reply(c.id), packet), c.route.desc)
 }
 
 // failed names an error of publishing a request: nothing was sent.
@@ -195,7 +197,7 @@ func (c *inCall) sendRest(ctx context.Context, query []byte) error {
 		case send:
 			frame := wire.Chunk{Call: c.id, Seq: seq, Data: piece}
 			if err := p.publish(frame.Append(packet)); err != nil {
-				return c.box.failed(err, c.desc)
+				return c.box.failed(err, c.route.desc)
 			}
 			seq++
 			sent += len(piece)
@@ -208,7 +210,7 @@ func (c *inCall) sendRest(ctx context.Context, query []byte) error {
 		}
 	}
 	c.mu.Lock()
-	c.sentAll = true
+	c.upload.whole = true
 	c.mu.Unlock()
 	return nil
 }

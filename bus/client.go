@@ -170,7 +170,7 @@ func (cl *Client) send(ctx context.Context, c Call) (Reply, error) {
 	if err := checkQuery(c); err != nil {
 		return Reply{}, err
 	}
-	how := attempt{name: route.name, route: route}
+	how := attempt{route: route}
 	r, err := cl.attempts(ctx, c, &how)
 	if e, ok := err.(*Error); ok && how.silent && !e.MayHaveRun {
 		both := *e // which speaks of the second attempt alone

@@ -18,32 +18,55 @@ import (
 // put things into it; one goroutine of the user's, the reader, takes them out.
 type inCall struct {
 	box     *mailbox
+	route   *route // where it is asked for
 	id      uint64
-	desc    Description
-	subject string
-	route   *route        // on which it shares a message; nil
 	message atomic.Uint64 // number of the message with the request; 0 before it is sent
+	shares  bool          // a message with others of the route
 	again   bool          // may be sent again after silence
 	resume  bool          // tell of breaks
 	wake    chan struct{} // of the reader; nobody sends once done is set; nil of a stream that is not read yet
 
 	mu       sync.Mutex // guards the fields below
+	accepted bool
+	opened   bool // First has arrived
+	done     bool // the reader left
 	sent     time.Duration
 	peer     *peer // once it answered with an address
 	instance string
-	accepted bool
-	opened   bool      // First has arrived
-	suspect  bool      // the connection was lost; frames may be missing at the end
-	held     []arrival // what has come since then, for after the end of the Break
-	done     bool      // the reader left
-	sentAll  bool      // all pieces of the query were sent
 	queue    []arrival
-	first    wire.First
-	end      wire.End
+	first    *wire.First
+	end      *wire.End // nil before it came
 	recv     flow.Receiver
-	grown    uint64         // bytes of the values' budget that the window has
-	upload   flow.Allowance // for the Chunks of a long query
-	err      *Error         // why nothing more arrives
+	grown    uint64  // bytes of the values' budget that the window has
+	doubt    *doubt  // since the connection was lost; nil
+	upload   *upload // of a long query; nil
+	err      *Error  // why nothing more arrives
+}
+
+// A doubt is about what a lost connection had on its way: frames may be missing
+// at the end of what has arrived.
+type doubt struct {
+	held []arrival // what has come since, for after the end of the Break
+}
+
+// An upload is of the Chunks of a long query.
+type upload struct {
+	flow.Allowance
+	whole bool // all were sent
+}
+
+// newInCall returns a call. What answers a unary call is a part of it; a stream,
+// which may idle for long, lets go of how it began.
+func newInCall(kind Kind) *inCall {
+	if kind == Unary {
+		c := new(struct {
+			inCall
+			first wire.First
+		})
+		c.inCall.first = &c.first
+		return &c.inCall
+	}
+	return &inCall{first: new(wire.First)}
 }
 
 // An arrival is a frame on its way to the reader.
@@ -75,19 +98,25 @@ func (c *inCall) recycle() {
 }
 
 // park does without the channel until the reader comes back, who looks first
-// and waits then. Only the reader may call it.
+// and waits then, and without what was read of the beginning. Only the reader may
+// call it.
 func (c *inCall) park() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.done {
-		return
-	}
 	c.recycle()
 	c.wake = nil
 	if len(c.queue) == 0 {
 		c.queue = nil
 	}
+	first := &nothing // else it would hold its message
+	if md := c.first.Metadata; md != nil {
+		first = &wire.First{Metadata: md}
+	}
+	c.first = first
 }
+
+// nothing is what a first frame said that matters once it was read, mostly.
+var nothing wire.First
 
 // Errors that send looks for: what became of an attempt, not of the call.
 var (
@@ -134,20 +163,23 @@ func (c *inCall) refused(e *Error) {
 func (c *inCall) disconnected(e *Error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if !c.opened || !c.desc.Kind.Streams() || c.peer == nil {
+	if !c.opened || !c.route.desc.Kind.Streams() || c.peer == nil {
 		c.failLocked(e)
 		return
 	}
-	if !c.suspect && c.resume && c.err == nil && !c.recv.Ended() {
+	if c.doubt != nil {
+		return
+	}
+	if c.resume && c.err == nil && !c.recv.Ended() {
 		c.put(arrival{err: &Break{Err: e}})
 	}
-	c.suspect = true
+	c.doubt = new(doubt)
 }
 
 // put hands a to the reader. c.mu is held.
 func (c *inCall) put(a arrival) {
-	if c.suspect && c.resume {
-		c.held = append(c.held, a)
+	if c.doubt != nil && c.resume {
+		c.doubt.held = append(c.doubt.held, a)
 		return
 	}
 	c.queue = append(c.queue, a)
@@ -157,17 +189,14 @@ func (c *inCall) put(a arrival) {
 // verified ends the doubt about what a lost connection had on its way: nothing
 // is missing. c.mu is held.
 func (c *inCall) verified() {
-	if !c.suspect {
-		return
-	}
-	c.suspect = false
-	if !c.resume {
+	d := c.doubt
+	c.doubt = nil
+	if d == nil || !c.resume {
 		return
 	}
 	info := c.infoLocked()
 	c.put(arrival{err: &Break{Info: &info}})
-	c.queue = append(c.queue, c.held...)
-	c.held = nil
+	c.queue = append(c.queue, d.held...)
 }
 
 // ticked looks for calls that got no sign.
@@ -183,9 +212,9 @@ func (c *inCall) ticked(now time.Duration, late bool) {
 	age := now - c.sent
 	switch {
 	case age >= giveUp, c.resume && age >= giveUpSoon:
-		c.failLocked(&Error{Code: NoAnswer, RPC: c.desc, MayHaveRun: true, Message: noAnswer})
+		c.failLocked(&Error{Code: NoAnswer, RPC: c.route.desc, MayHaveRun: true, Message: noAnswer})
 	case age >= askAgain && c.again:
-		c.failLocked(&Error{Code: NoAnswer, RPC: c.desc, MayHaveRun: true, Err: errSilent, Message: noAnswer})
+		c.failLocked(&Error{Code: NoAnswer, RPC: c.route.desc, MayHaveRun: true, Err: errSilent, Message: noAnswer})
 	}
 }
 
@@ -199,9 +228,9 @@ func (c *inCall) published(seq uint64, anew bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	switch gap := c.recv.Published(seq) == flow.Gap; {
-	case gap && c.recv.Seq() <= 1 && !c.suspect:
+	case gap && c.recv.Seq() <= 1 && c.doubt == nil:
 		// All behind the first message is missing though the connection held.
-		c.failLocked(&Error{Code: NoAnswer, RPC: c.desc, Instance: c.instance, MayHaveRun: true, Message: noAnswer})
+		c.failLocked(&Error{Code: NoAnswer, RPC: c.route.desc, Instance: c.instance, MayHaveRun: true, Message: noAnswer})
 		return
 	case gap:
 		c.failLocked(c.lost(fmt.Sprintf("frames up to %d were published, up to %d arrived", seq, c.recv.Seq())))
@@ -220,7 +249,7 @@ func (c *inCall) isAnothers(instance string) bool {
 }
 
 func (c *inCall) lost(why string) *Error {
-	return &Error{Code: Lost, RPC: c.desc, Instance: c.instance, MayHaveRun: true, Message: why}
+	return &Error{Code: Lost, RPC: c.route.desc, Instance: c.instance, MayHaveRun: true, Message: why}
 }
 
 // reset fails a call that its instance does not know.
@@ -229,11 +258,11 @@ func (c *inCall) reset() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	code := Lost
-	if !c.desc.Kind.Streams() {
+	if !c.route.desc.Kind.Streams() {
 		code = NoAnswer
 	}
 	c.failLocked(&Error{
-		Code: code, RPC: c.desc, Instance: c.instance, MayHaveRun: true,
+		Code: code, RPC: c.route.desc, Instance: c.instance, MayHaveRun: true,
 		Message: "the responder has no such call any more: its last frames were lost",
 	})
 }
@@ -279,7 +308,7 @@ func (c *inCall) shortAnswer(ctx context.Context) (Reply, bool) {
 // isShort reports whether the answer of a unary call is here, whole in its first
 // frame. c.mu is held.
 func (c *inCall) isShort() bool {
-	return c.opened && c.desc.Kind == Unary && c.first.Total <= uint64(len(c.first.Data))
+	return c.opened && c.route.desc.Kind == Unary && c.first.Total <= uint64(len(c.first.Data))
 }
 
 // take returns what has arrived, in order, waiting for it; or, when nothing
@@ -311,7 +340,7 @@ func (c *inCall) take(ctx context.Context, spare []arrival) ([]arrival, error) {
 }
 
 func (c *inCall) contextError(ctx context.Context) *Error {
-	e := contextError(ctx, c.desc)
+	e := contextError(ctx, c.route.desc)
 	e.CallID = callID(c.box.id, c.id)
 	return e
 }
@@ -357,14 +386,14 @@ func (c *inCall) finish() {
 		c.mu.Unlock()
 		return
 	}
-	c.done, c.queue, c.held = true, nil, nil
+	c.done, c.queue, c.doubt = true, nil, nil
 	p, ended := c.peer, c.endedLocked()
 	if c.grown > 0 {
 		c.box.values.put(c.grown)
 		c.grown = 0
 	}
 	c.mu.Unlock()
-	if c.route != nil {
+	if c.shares {
 		c.route.underWay.Add(-1)
 	}
 	if p != nil && !ended && p.cancel(c) {
@@ -378,12 +407,12 @@ func (c *inCall) endedLocked() bool {
 	switch {
 	case c.recv.Ended():
 		return true
-	case c.desc.Kind == Unary:
+	case c.route.desc.Kind == Unary:
 		return c.isShort()
 	case c.first.Feed != "":
 		return c.opened && c.first.Total <= uint64(len(c.first.Data))
-	case c.desc.Kind == OneWay:
-		return c.sentAll
+	case c.route.desc.Kind == OneWay:
+		return c.upload != nil && c.upload.whole
 	}
 	return false
 }

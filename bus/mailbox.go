@@ -138,7 +138,7 @@ func (b *mailbox) begin(c *inCall) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if err := b.open(); err != nil {
-		return b.unusable(err, c.desc)
+		return b.unusable(err, c.route.desc)
 	}
 	b.calls[c.id] = c
 	b.startTick()
@@ -215,7 +215,7 @@ func (b *mailbox) lostConnection(ev transport.Event) {
 // lost is lostConnection with b.mu held.
 func (b *mailbox) lost(ev transport.Event) {
 	for _, c := range b.calls {
-		e := b.disconnected(c.desc, true)
+		e := b.disconnected(c.route.desc, true)
 		if ev.Kind == transport.Closed {
 			e.Message, e.Again = "the connection to the broker was closed", nil
 			c.fail(e)
@@ -270,7 +270,7 @@ func (b *mailbox) wasDenied(ev transport.Event) {
 		b.denied = &Error{Code: Denied, Err: ev.Err, Message: "no permission to subscribe to " + ev.Subject +
 			", where answers arrive; grant it, or set a custom inbox prefix on the connection"}
 		for _, c := range b.calls {
-			c.fail(&Error{Code: Denied, RPC: c.desc, Err: ev.Err, MayHaveRun: true, Message: b.denied.Error()})
+			c.fail(&Error{Code: Denied, RPC: c.route.desc, Err: ev.Err, MayHaveRun: true, Message: b.denied.Error()})
 		}
 		return
 	}
@@ -279,7 +279,7 @@ func (b *mailbox) wasDenied(ev transport.Event) {
 		if p.writesTo(ev.Subject) {
 			for _, c := range p.all() {
 				c.fail(&Error{
-					Code: Denied, RPC: c.desc, Err: ev.Err, MayHaveRun: true,
+					Code: Denied, RPC: c.route.desc, Err: ev.Err, MayHaveRun: true,
 					Message: "no permission to publish to " + ev.Subject + ", where the responder is told what the caller has read",
 				})
 			}
@@ -291,8 +291,8 @@ func (b *mailbox) wasDenied(ev transport.Event) {
 		}
 	}
 	for _, c := range b.calls {
-		if c.subject == ev.Subject {
-			c.refused(&Error{Code: Denied, RPC: c.desc, Err: ev.Err, Message: "no permission to publish to " + ev.Subject})
+		if c.route.subject == ev.Subject {
+			c.refused(&Error{Code: Denied, RPC: c.route.desc, Err: ev.Err, Message: "no permission to publish to " + ev.Subject})
 		}
 	}
 }
@@ -367,13 +367,13 @@ func (b *mailbox) look() {
 func (b *mailbox) gone(p *peer, why string) {
 	b.remove(p)
 	for _, c := range p.all() {
-		e := &Error{Code: Gone, RPC: c.desc, Instance: p.instance, CallID: callID(b.id, c.id), MayHaveRun: true, Message: why}
-		if name, _, ok := wire.ParseRequestSubject(c.subject); ok {
-			e.Again = b.comes(name, c.desc.Version)
+		e := &Error{Code: Gone, RPC: c.route.desc, Instance: p.instance, CallID: callID(b.id, c.id), MayHaveRun: true, Message: why}
+		if name, _, ok := wire.ParseRequestSubject(c.route.subject); ok {
+			e.Again = b.comes(name, c.route.desc.Version)
 		}
 		if !b.conn.Connected() {
-			e = b.disconnected(c.desc, true)
-			if c.desc.Kind.Streams() { // it may have gone on without us
+			e = b.disconnected(c.route.desc, true)
+			if c.route.desc.Kind.Streams() { // it may have gone on without us
 				e.Code = Lost
 			}
 		}
@@ -418,7 +418,7 @@ func (b *mailbox) close() error {
 	}
 	b.mu.Unlock()
 	for _, c := range calls {
-		c.fail(&Error{Code: Canceled, RPC: c.desc, MayHaveRun: true, Err: context.Canceled, Message: errClosed.Error()})
+		c.fail(&Error{Code: Canceled, RPC: c.route.desc, MayHaveRun: true, Err: context.Canceled, Message: errClosed.Error()})
 		c.finish()
 	}
 	if sub == nil {

@@ -13,21 +13,24 @@ import (
 // A reader is the user's goroutine in one call: it takes out what arrived, puts
 // long values together, counts updates and gives back credit.
 type reader struct {
-	c        *inCall
-	pending  []arrival // taken and not looked at
+	c       *inCall
+	*inHand                 // nil of a stream that is not read yet
+	ctx     context.Context // of the updates
+	stop    func() bool     // what its end does to c
+	count   uint64          // updates
+	call    *Call           // to take the stream up with, if it may be
+	at      *progress
+	watcher *watcher // of the feed on which the updates come; nil
+	used    bool
+	broken  bool // a Break was told, and not its end
+}
+
+// What is in hand has been taken off a call and not passed on.
+type inHand struct {
+	pending  []arrival // not looked at
 	spare    []arrival
 	value    flow.Value
 	reserved uint64 // bytes of the values' budget that value has
-	count    uint64 // updates
-	used     bool
-
-	ctx     context.Context // of the updates
-	call    *Call           // to take the stream up with, if it may be
-	name    string // of its RPC, with the client's prefix
-	at      *progress
-	broken  bool        // a Break was told, and not its end
-	watcher *watcher    // of the feed on which the updates come; nil
-	stop    func() bool // what the end of the context does to c
 }
 
 // next returns the next frame.
@@ -48,7 +51,7 @@ func (r *reader) next(ctx context.Context) (arrival, error) {
 func (r *reader) reply(ctx context.Context) (Reply, error) {
 	c := r.c
 	first, err := r.first(ctx)
-	if err != nil || !c.desc.Kind.Streams() {
+	if err != nil || !c.route.desc.Kind.Streams() {
 		reply := Reply{Info: r.info(), First: first}
 		c.finish()
 		c.recycle()
@@ -62,9 +65,9 @@ func (r *reader) reply(ctx context.Context) (Reply, error) {
 			return Reply{Info: reply.Info}, err
 		}
 	} else { // whoever never loops is released by its context
-		r.idle()
 		r.stop = afterFunc(ctx, c.finish)
 	}
+	r.idle()
 	return reply, nil
 }
 
@@ -80,11 +83,14 @@ func afterFunc(ctx context.Context, f func()) (stop func() bool) {
 // leave one.
 func (r *reader) loop(yield func(Element, error) bool) {
 	if r.used {
-		yield(Element{}, &Error{Code: Invalid, RPC: r.c.desc, Message: "updates are single-use: call again for another loop"})
+		yield(Element{}, &Error{Code: Invalid, RPC: r.c.route.desc, Message: "updates are single-use: call again for another loop"})
 		return
 	}
 	r.used = true
 	defer r.leave()
+	if r.inHand == nil {
+		r.inHand = new(inHand)
+	}
 	for more := true; more; {
 		if r.watcher != nil {
 			err := r.watcher.updates(r.ctx, yield)
@@ -107,7 +113,7 @@ func (r *reader) leave() {
 // idle lets go of what is needed only to read.
 func (r *reader) idle() {
 	if len(r.pending) == 0 {
-		r.pending, r.spare = nil, nil
+		r.inHand = nil
 	}
 	r.c.park()
 }
@@ -120,7 +126,7 @@ func (r *reader) info() Info {
 }
 
 func (c *inCall) infoLocked() Info {
-	return Info{RPC: c.desc, Instance: c.instance, CallID: callID(c.box.id, c.id), Metadata: c.first.Metadata}
+	return Info{RPC: c.route.desc, Instance: c.instance, CallID: callID(c.box.id, c.id), Metadata: c.first.Metadata}
 }
 
 // first puts the first value together.
@@ -156,7 +162,7 @@ func (r *reader) begin(a arrival) error {
 	if total > uint64(len(a.payload)) {
 		if !r.c.box.values.take(total) {
 			return &Error{
-				Code: TooLarge, RPC: r.c.desc, MayHaveRun: true,
+				Code: TooLarge, RPC: r.c.route.desc, MayHaveRun: true,
 				Message: fmt.Sprintf("no room for a value of %d bytes: this client puts others together now", total),
 			}
 		}
@@ -169,7 +175,7 @@ func (r *reader) begin(a arrival) error {
 }
 
 func (r *reader) unreserve() {
-	if r.reserved > 0 {
+	if r.inHand != nil && r.reserved > 0 {
 		r.c.box.values.put(r.reserved)
 		r.reserved = 0
 	}
@@ -185,7 +191,7 @@ func (r *reader) ended() error {
 	end, instance := r.c.end, r.c.instance
 	r.c.mu.Unlock()
 	if end.Error != nil {
-		e := fromWire(end.Error, r.c.desc)
+		e := fromWire(end.Error, r.c.route.desc)
 		if e.Instance == "" {
 			e.Instance = instance
 		}

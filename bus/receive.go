@@ -87,7 +87,7 @@ func (b *mailbox) frame(k wire.Kind, body []byte, reply string, number uint64, t
 			return errors.New("it does not say what is wrong with the update")
 		}
 		if c := b.find(f.Call); c != nil {
-			fault := &ElementError{RPC: c.desc, Err: errors.New(f.Error.Message)}
+			fault := &ElementError{RPC: c.route.desc, Err: errors.New(f.Error.Message)}
 			b.deliver(f.Call, f.Seq, 0, arrival{kind: k, err: fault, cost: flow.Cost(len(f.Error.Message))})
 		}
 	case wire.KindEnd:
@@ -214,7 +214,7 @@ func (c *inCall) judge(seq, cost uint64) bool {
 	switch v := c.recv.Frame(seq, cost); v {
 	case flow.Deliver:
 	case flow.Repeat, flow.Late:
-		c.box.drops.add(dropRepeated, "rpc", c.desc, "call", c.id, "frame", seq)
+		c.box.drops.add(dropRepeated, "rpc", c.route.desc, "call", c.id, "frame", seq)
 		return false
 	case flow.Gap:
 		c.failLocked(c.lost("frame " + strconv.FormatUint(seq, 10) + " came after " + strconv.FormatUint(c.recv.Seq(), 10)))
@@ -228,7 +228,7 @@ func (c *inCall) judge(seq, cost uint64) bool {
 
 func (c *inCall) receiveFirst(f wire.First) {
 	c.mu.Lock()
-	if c.done && c.desc.Kind == Unary && f.Total <= uint64(len(f.Data)) {
+	if c.done && c.route.desc.Kind == Unary && f.Total <= uint64(len(f.Data)) {
 		c.mu.Unlock()
 		c.forgetLeft()
 		return
@@ -245,7 +245,7 @@ func (c *inCall) receiveFirst(f wire.First) {
 	if !c.judge(f.Seq, 0) {
 		return
 	}
-	c.first, c.opened = f, true
+	*c.first, c.opened = f, true
 	if c.isShort() {
 		c.signal()
 		return
@@ -268,13 +268,13 @@ func (c *inCall) receiveEnd(f wire.End) {
 	}
 	switch c.recv.End(f.Seq) {
 	case flow.Deliver:
-		c.end, c.accepted = f, true
+		c.end, c.accepted = &f, true
 		c.verified()
 		c.put(arrival{kind: wire.KindEnd})
 	case flow.Gap:
 		c.failLocked(c.lost("the end came, but frames before it did not"))
 	default:
-		c.box.drops.add(dropRepeated, "rpc", c.desc, "call", c.id, "frame", f.Seq)
+		c.box.drops.add(dropRepeated, "rpc", c.route.desc, "call", c.id, "frame", f.Seq)
 	}
 }
 
@@ -284,7 +284,7 @@ func (c *inCall) aged(f *wire.End) bool {
 	if f.Error == nil || f.Error.Code != string(Expired) || f.Error.MayHaveRun || c.accepted {
 		return false
 	}
-	e := fromWire(f.Error, c.desc)
+	e := fromWire(f.Error, c.route.desc)
 	e.Err = errAged
 	c.failLocked(e)
 	return true
@@ -294,8 +294,8 @@ func (c *inCall) aged(f *wire.End) bool {
 func (c *inCall) mayUpload(total uint64) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if !c.upload.Grant(total) {
-		c.box.drops.add(dropCredit, "rpc", c.desc, "call", c.id)
+	if c.upload == nil || !c.upload.Grant(total) {
+		c.box.drops.add(dropCredit, "rpc", c.route.desc, "call", c.id)
 		return
 	}
 	c.signal()
@@ -323,7 +323,7 @@ func (b *mailbox) accepted(f *wire.Accept, reply string, number uint64) {
 			return
 		}
 		// It was left before anybody had it: it lives on to be cancelled.
-		c = &inCall{box: b, id: f.Call, wake: make(chan struct{}, 1), done: true, accepted: true, instance: f.Instance}
+		c = &inCall{box: b, route: new(route), id: f.Call, first: new(wire.First), done: true, accepted: true, instance: f.Instance}
 		c.peer = p
 		b.calls[c.id] = c
 		c.peer.cancel(c)
@@ -348,14 +348,14 @@ func (b *mailbox) accepted(f *wire.Accept, reply string, number uint64) {
 	}
 	if f.Protocol != protocolVersion {
 		c.failLocked(&Error{
-			Code: Invalid, RPC: c.desc, Instance: f.Instance, MayHaveRun: true,
+			Code: Invalid, RPC: c.route.desc, Instance: f.Instance, MayHaveRun: true,
 			Message: "the responder speaks protocol version " + strconv.Itoa(int(f.Protocol)) + ", this caller " + strconv.Itoa(protocolVersion),
 		})
 		return
 	}
 	c.accepted, c.instance = true, f.Instance
 	b.recent = c
-	if f.Credit > 0 {
+	if c.upload != nil {
 		c.upload.Grant(f.Credit)
 	}
 	if p != nil {
@@ -406,7 +406,7 @@ func (b *mailbox) unheard(n uint64, header map[string][]string) {
 	defer b.mu.Unlock()
 	if calls := b.askedIn(n); len(calls) > 0 {
 		for _, c := range calls {
-			c.refused(&Error{Code: NoResponder, RPC: c.desc, Err: errUnheard})
+			c.refused(&Error{Code: NoResponder, RPC: c.route.desc, Err: errUnheard})
 		}
 		return
 	}

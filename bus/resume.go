@@ -159,7 +159,7 @@ func (r *reader) notResumed(ctx context.Context, err *Error) error {
 		return r.c.contextError(ctx)
 	}
 	if err.Code == Denied { // of which nothing else tells: a fresh stream takes its place
-		r.c.box.drops.add(dropResume, "rpc", r.c.desc, "error", err)
+		r.c.box.drops.add(dropResume, "rpc", r.c.route.desc, "error", err)
 	}
 	e := r.c.lost("the stream was interrupted and cannot be taken up: " + err.Error())
 	e.Err, e.Again = err, err.Again
@@ -172,7 +172,7 @@ func (r *reader) pause(ctx context.Context, back <-chan struct{}, d time.Duratio
 		select {
 		case <-back:
 		case <-r.c.box.quit:
-			return r.c.box.unusable(errClosed, r.c.desc)
+			return r.c.box.unusable(errClosed, r.c.route.desc)
 		case <-ctx.Done():
 			return r.c.contextError(ctx)
 		}
@@ -197,16 +197,16 @@ func (r *reader) reopen(ctx context.Context) *Error {
 	r.stop()
 	r.c.finish()
 	r.unreserve()
-	r.c, r.pending, r.spare = next.c, next.pending, nil
-	r.value, r.count = flow.Value{}, 0
+	r.c, r.inHand, r.count = next.c, next.inHand, 0
 	r.watcher, r.stop = next.watcher, next.stop
 	return nil
 }
 
 // again returns the reader of a stream that goes on at r's place.
 func (r *reader) again(ctx context.Context, private bool) (*reader, *Error) {
-	subject := wire.InstanceSubject(r.info().Instance, r.name, r.call.Version)
-	next, err := r.c.box.dispatch(ctx, subject, *r.call, attempt{name: r.name, from: r.at.place(), private: private})
+	of := r.c.route
+	there := &route{box: of.box, desc: of.desc, name: of.name, subject: wire.InstanceSubject(r.info().Instance, of.name, of.desc.Version)}
+	next, err := r.c.box.dispatch(ctx, *r.call, attempt{route: there, from: r.at.place(), private: private})
 	if err != nil {
 		return nil, err.(*Error)
 	}

@@ -16,7 +16,8 @@ import (
 // by its caller.
 type route struct {
 	box      *mailbox
-	name     string // of the RPC, with the client's prefix
+	desc     Description
+	name     string // with the client's prefix
 	subject  string
 	queued   atomic.Bool  // in the outbox
 	underWay atomic.Int64 // calls that share messages, from their request to their end
@@ -38,7 +39,7 @@ func (r *route) share() int { return int(min(max(r.underWay.Load()/spread, 1), m
 // that of a request that was not sent; where it waits for others c is told.
 func (r *route) ask(c *inCall, o *wire.Open) error {
 	r.underWay.Add(1)
-	c.route = r
+	c.shares = true
 	size := len(o.Query) + metadataRoom(o.Metadata) + len(o.ContentType) + envelope
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -75,7 +76,7 @@ func (r *route) publish(own *inCall) error {
 		if err == nil {
 			break
 		}
-		if e := r.box.failed(err, c.desc); c == own {
+		if e := r.box.failed(err, c.route.desc); c == own {
 			failed = e
 		} else {
 			c.fail(e.(*Error))
@@ -118,7 +119,7 @@ func (cl *Client) route(d Description) (*route, error) {
 	if len(rs.m) >= maxRoutes { // those in use live on with their calls
 		clear(rs.m)
 	}
-	r := &route{box: cl.box, name: wire.FullName(cl.prefix, d.Name), subject: cl.subject(d)}
+	r := &route{box: cl.box, desc: d, name: wire.FullName(cl.prefix, d.Name), subject: cl.subject(d)}
 	rs.m[d] = r
 	return r, nil
 }

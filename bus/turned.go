@@ -13,10 +13,10 @@ import (
 // turnedAway reports whether the last responder of a version refused the call
 // because it leaves. c.mu is held.
 func (c *inCall) turnedAway(f *wire.End) bool {
-	if f.Error == nil || f.Error.Code != string(NoResponder) || f.Seq != 0 || c.accepted || strings.HasPrefix(c.subject, wire.Root+".") {
+	if f.Error == nil || f.Error.Code != string(NoResponder) || f.Seq != 0 || c.accepted || strings.HasPrefix(c.route.subject, wire.Root+".") {
 		return false
 	}
-	e := fromWire(f.Error, c.desc)
+	e := fromWire(f.Error, c.route.desc)
 	e.Err = errLeft
 	c.failLocked(e)
 	return true

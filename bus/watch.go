@@ -36,14 +36,14 @@ var (
 func (r *reader) watch(ctx context.Context) error {
 	c := r.c
 	c.mu.Lock()
-	first, p, instance := c.first, c.peer, c.instance
+	first, p, instance := *c.first, c.peer, c.instance
 	c.mu.Unlock()
 	c.finish()
 	key := inFeedKey{instance, first.Feed}
 	if p == nil || checkTokens(key.token) != "" || checkTokens(key.instance) != "" {
-		return &Error{Code: Lost, RPC: c.desc, Err: errNoFeed, MayHaveRun: true, Message: errNoFeed.Error()}
+		return &Error{Code: Lost, RPC: c.route.desc, Err: errNoFeed, MayHaveRun: true, Message: errNoFeed.Error()}
 	}
-	w, err := c.box.watcher(p, c.desc, r.name, key, first.Position)
+	w, err := c.box.watcher(p, c.route.desc, c.route.name, key, first.Position)
 	if err == nil {
 		err = w.begin(ctx)
 	}
