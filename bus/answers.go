@@ -34,20 +34,24 @@ func (s *session) start(now time.Duration, jobs ...*job) {
 // acceptLate tells the caller of jobs that have run for a while that they are
 // here.
 func (s *session) acceptLate() {
-	var late []*job
+	type late struct {
+		*job
+		reply string
+	}
+	var all []late
 	s.mu.Lock()
 	now := s.srv.now()
 	for j := s.waits.first; j != nil && j.due <= now; j = s.waits.first {
 		s.waits.remove(j)
-		late = append(late, j)
+		all = append(all, late{j, j.reply}) // while its handler has not returned
 	}
 	s.timing = s.waits.first != nil
 	if s.timing {
 		s.accepter.Reset(s.waits.first.due - now)
 	}
 	s.mu.Unlock()
-	for _, j := range late {
-		j.acceptLate()
+	for _, l := range all {
+		l.acceptLate(l.reply)
 	}
 }
 

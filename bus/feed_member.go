@@ -32,7 +32,7 @@ func (j *job) join() (*feed, Reply, error) {
 	if err != nil {
 		return nil, r, err
 	}
-	asked := place{epoch: j.source.epoch, position: j.source.after, known: true}
+	asked := place{epoch: j.ctx.source.epoch, position: j.ctx.source.after, known: true}
 	if asked.epoch != "" {
 		if at.epoch != asked.epoch || at.position < asked.position {
 			return nil, r, nil
@@ -112,7 +112,7 @@ func (j *job) answerShared(r Reply) {
 	}
 	frames = wire.First{
 		Call: j.id, Seq: 1, Metadata: r.Metadata, Epoch: j.epoch, Position: j.position, Data: r.First, Feed: j.feed,
-		Resumed: j.source.epoch != "",
+		Resumed: j.ctx.source.epoch != "",
 	}.Append(frames)
 	j.sess.sent(j.sess.publishFirst(j.reply, frames))
 }

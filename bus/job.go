@@ -22,64 +22,83 @@ const acceptAfter = 25 * time.Millisecond
 
 // A job is the responder's end of one call: from the request to the last frame.
 type job struct {
-	srv     *Server
-	sess    *session // nil for plain requests
-	point   *endpoint
-	id      uint64
-	reply   string // of the message with the request
-	plain   bool   // the caller knows nothing of packets
-	direct  bool   // it was sent to this instance
-	call    Call
-	allow   int    // bytes of first value that may go without credit
-	credit  uint64 // of the stream, with the request
-	started time.Duration
-	ctx     jobContext // of the handler
-	making  sync.Once  // of the next two
-	out     *outStream // of all but short answers; made before others find the job
-	source  *Source    // of a stream's updates
-	query   *inQuery   // in pieces; nil if it came with the request
-	queued  *job       // the next in the workers' queue
+	*request // nil of a stream that has begun
+	srv      *Server
+	sess     *session // nil for plain requests
+	point    *endpoint
+	id       uint64
+	ctx      jobContext // of the handler
+	out      *outStream // of all but short answers; made before others find the job
+	query    *inQuery   // in pieces; nil if it came with the request
+	told     uint64     // what the last heartbeat said was published; the session's
 
+	making   sync.Once   // of out
 	accepted atomic.Bool // the caller knows that we have it
 	silent   atomic.Bool // nobody is there to hear more
+	plain    bool        // the caller knows nothing of packets
+	direct   bool        // it was sent to this instance
+	shared   bool        // its updates may come on a feed
+
+	// The session's:
+	dropped  bool // it is over
+	returned bool // its handler has
+}
+
+// A request is what matters of a call until it is answered or its stream begins.
+type request struct {
+	reply   string // of its message
+	call    Call
+	allow   int    // bytes of first value that may go without credit
+	credit  uint64 // of the stream
+	started time.Duration
+	queued  *job // the next in the workers' queue
 
 	epoch    string // of the source where the stream begins
 	position uint64
-	shared   bool   // its updates may come on a feed
-	feed     string // the token of that
+	feed     string // the token of the feed that its updates come on
 
 	// The session's:
-	told       uint64 // what the last heartbeat said was published
-	dropped    bool   // it is over
-	returned   bool   // its handler has
 	due        time.Duration
 	prev, next *job // of those that are neither answered nor accepted
 }
 
 func (s *Server) newJob(p *endpoint, o *wire.Open, m *transport.Msg, now time.Duration) *job {
-	j := &job{
-		srv: s, point: p, id: o.Call, reply: m.Reply, direct: strings.HasPrefix(m.Subject, wire.Root+"."),
-		call:  Call{Description: p.Description, Query: o.Query, ContentType: o.ContentType, Metadata: o.Metadata},
-		allow: int(min(o.Allow, firstAllow)), credit: o.Credit, started: now,
+	j := newRecord(p.Kind)
+	j.srv, j.point, j.id, j.direct = s, p, o.Call, strings.HasPrefix(m.Subject, wire.Root+".")
+	*j.request = request{
+		reply: m.Reply, allow: int(min(o.Allow, firstAllow)), credit: o.Credit, started: now,
+		call: Call{Description: p.Description, Query: o.Query, ContentType: o.ContentType, Metadata: o.Metadata},
 	}
-	j.ctx.job = j
+	j.ctx.job, j.ctx.metadata = j, o.Metadata
 	if o.TimeoutUS > 0 {
-		j.ctx.deadline = s.start.Add(now).Add(time.Duration(o.TimeoutUS) * time.Microsecond)
+		j.ctx.expires = now + time.Duration(o.TimeoutUS)*time.Microsecond
 	}
 	if p.Kind.Streams() {
 		j.makeOut()
 		j.shared = s.wantsFeed(j, o)
-		j.source.epoch, j.source.after = o.Epoch, o.Position
+		j.ctx.source = &Source{epoch: o.Epoch, after: o.Position, soon: j.out.soon}
 	}
 	return j
+}
+
+// newRecord returns a job with its request, of which a stream lets go.
+func newRecord(kind Kind) *job {
+	if kind.Streams() {
+		return &job{request: new(request)}
+	}
+	both := new(struct {
+		job
+		request
+	})
+	both.job.request = &both.request
+	return &both.job
 }
 
 // makeOut makes what more than a short answer needs.
 func (j *job) makeOut() {
 	j.making.Do(func() {
-		j.out, j.source = new(outStream), new(Source)
+		j.out = new(outStream)
 		j.out.init(j, j.credit)
-		j.source.soon = j.out.soon
 	})
 }
 
@@ -156,18 +175,17 @@ func (j *job) carryOut() (Reply, error) {
 			return r, err
 		}
 	}
-	ctx := context.Context(&j.ctx)
-	if j.point.Kind.Streams() {
-		ctx = withSource(ctx, j.source)
-	}
-	return j.srv.mux.call(ctx, j.call, j)
+	return j.srv.mux.call(&j.ctx, j.call, j)
 }
 
 // locate learns where the stream stands in its source. A caller that wants to
 // take one up gets an error, and no state, where this is another.
 func (j *job) locate() error {
 	var ok bool
-	j.epoch, j.position, ok = j.source.begin()
+	j.epoch, j.position, ok = j.ctx.source.begin()
+	if j.epoch == "" {
+		j.ctx.forgetSource()
+	}
 	if ok {
 		return nil
 	}
@@ -243,13 +261,13 @@ func (j *job) accept(queryCredit uint64) wire.Accept {
 	}
 }
 
-// acceptLate tells a caller who waits that we have its call.
-func (j *job) acceptLate() {
+// acceptLate tells a caller who waits at reply that we have its call.
+func (j *job) acceptLate(reply string) {
 	if j.accepted.Swap(true) {
 		return
 	}
 	frame := j.accept(0)
-	j.sess.publishFirst(j.reply, frame.Append(nil))
+	j.sess.publishFirst(reply, frame.Append(nil))
 }
 
 // long reports whether r has more of a first value than may go in one message,
@@ -313,7 +331,7 @@ func (j *job) stream(r Reply) {
 	}
 	// What an iterator asks of its context is made here, where the stack is large.
 	j.ctx.Done()
-	j.call.Query = nil // which may hold the request's message
+	j.request = nil
 	j.srv.loops.Add(1)
 	go func() { // and not loops.Go, for a frame less on the stack
 		defer j.srv.loops.Done()
@@ -334,7 +352,7 @@ func (j *job) ended(err error) {
 }
 
 func (j *job) updates(updates iter.Seq2[Element, error]) error {
-	located := j.epoch != "" // else nobody asks where the stream stands
+	located := j.ctx.source != nil // else nobody asks where the stream stands
 	for e, err := range updates {
 		switch {
 		case located:
@@ -357,8 +375,8 @@ func (j *job) locatedUpdate(e Element, err error) error {
 	if err != nil && !IsElement(err) {
 		return j.odd(err)
 	}
-	j.source.took()
-	defer j.source.done(false)
+	j.ctx.source.took()
+	defer j.ctx.source.done(false)
 	if err == nil {
 		return j.out.push(&j.ctx, e)
 	}

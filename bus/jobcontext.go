@@ -14,14 +14,16 @@ import (
 // is all that contexts derived from it see.
 type jobContext struct {
 	job      *job
-	deadline time.Time // zero is none
+	metadata Metadata      // of the call
+	expires  time.Duration // on the server's clock; 0 is never
 
 	mu     sync.Mutex // guards the fields below
-	in     *Incoming
-	ctx    context.Context // nil until somebody asks
-	cancel context.CancelCauseFunc
 	ended  bool
-	cause  error // why
+	cause  error     // why
+	source *Source   // of a stream, whose job alone changes it; nil where there is none
+	in     *Incoming // nil until somebody asks, as the next two
+	ctx    context.Context
+	cancel context.CancelCauseFunc
 }
 
 // end ends the context. The first cause stays; nil is that the job is over.
@@ -44,10 +46,10 @@ func (c *jobContext) full() context.Context {
 	if c.ctx != nil {
 		return c.ctx
 	}
-	if c.deadline.IsZero() {
+	if deadline, ok := c.Deadline(); !ok {
 		c.ctx, c.cancel = context.WithCancelCause(c.job.srv.ctx)
 	} else {
-		timed, stop := context.WithDeadline(c.job.srv.ctx, c.deadline)
+		timed, stop := context.WithDeadline(c.job.srv.ctx, deadline)
 		ctx, cancel := context.WithCancelCause(timed)
 		c.ctx, c.cancel = ctx, func(cause error) { cancel(cause); stop() }
 	}
@@ -65,10 +67,22 @@ func (c *jobContext) incoming() *Incoming {
 }
 
 // past reports whether the deadline has passed.
-func (c *jobContext) past() bool { return !c.deadline.IsZero() && !time.Now().Before(c.deadline) }
+func (c *jobContext) past() bool { return c.expires != 0 && c.job.srv.now() >= c.expires }
+
+// forgetSource lets go of a source that updates do not come of.
+func (c *jobContext) forgetSource() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.source = nil
+}
 
 // Deadline implements [context.Context].
-func (c *jobContext) Deadline() (time.Time, bool) { return c.deadline, !c.deadline.IsZero() }
+func (c *jobContext) Deadline() (deadline time.Time, ok bool) {
+	if c.expires == 0 {
+		return deadline, false
+	}
+	return c.job.srv.start.Add(c.expires), true
+}
 
 // Done implements [context.Context].
 func (c *jobContext) Done() <-chan struct{} { return c.full().Done() }
@@ -76,7 +90,7 @@ func (c *jobContext) Done() <-chan struct{} { return c.full().Done() }
 // Err implements [context.Context].
 func (c *jobContext) Err() error {
 	c.mu.Lock()
-	alive := c.ctx == nil && !c.ended && c.job.srv.ctx.Err() == nil && (c.deadline.IsZero() || time.Now().Before(c.deadline))
+	alive := c.ctx == nil && !c.ended && c.job.srv.ctx.Err() == nil && !c.past()
 	c.mu.Unlock()
 	if alive {
 		return nil
@@ -86,14 +100,23 @@ func (c *jobContext) Err() error {
 
 // Value implements [context.Context].
 func (c *jobContext) Value(key any) any {
-	if key != any(incomingKey{}) {
-		return c.full().Value(key)
+	switch key.(type) {
+	case incomingKey:
+		return c.call()
+	case sourceKey:
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		return c.source
 	}
+	return c.full().Value(key)
+}
+
+func (c *jobContext) call() *Incoming {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.in == nil {
 		j := c.job
-		c.in = &Incoming{RPC: j.call.Description, CallID: j.callID(), Metadata: j.call.Metadata, Identity: j.srv.svc.Identity, Reply: Metadata{}}
+		c.in = &Incoming{RPC: j.point.Description, CallID: j.callID(), Metadata: c.metadata, Identity: j.srv.svc.Identity, Reply: Metadata{}}
 	}
 	return c.in
 }

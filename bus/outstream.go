@@ -36,12 +36,13 @@ type outStream struct {
 	room    int           // bytes of payload in a message
 	batches [2]wire.Batch // one gathers while the other is published
 	cur     int
-	sealed  []byte  // complete frames
-	opening bool    // sealed begins with an Accept: send it with our address
-	unsent  *outMsg // could not be published: to be sent first
+	sealed  []byte   // complete frames
+	opening *request // whose Accept sealed begins with: send it there, with our address; nil
+	unsent  *outMsg  // could not be published: to be sent first
 	spare   []byte
-	waited  uint32 // for which credit, to be told with the next frame
-	ending  bool   // the end is to be sent behind all else
+	source  *Source // of the updates; nil if nobody asks where they stand
+	waited  uint32  // for which credit, to be told with the next frame
+	ending  bool    // the end is to be sent behind all else
 	endErr  error
 	wake    chan struct{} // of the goroutine that waited; nil until one does
 }
@@ -50,7 +51,7 @@ type outStream struct {
 type outMsg struct {
 	data    []byte
 	last    uint64 // number of its last frame
-	opening bool
+	opening *request
 	batch   *wire.Batch // that data is a part of; nil
 }
 
@@ -113,7 +114,7 @@ func (s *outStream) grant(total uint64) {
 func (s *outStream) begin(r Reply) error {
 	j := s.job
 	first := wire.First{Call: j.id, Metadata: r.Metadata, Epoch: j.epoch, Position: j.position, Feed: j.feed}
-	if !j.source.WantsState() {
+	if !j.ctx.source.WantsState() {
 		first.Resumed, r.First = true, nil
 	}
 	long := j.long(r)
@@ -123,9 +124,10 @@ func (s *outStream) begin(r Reply) error {
 		first.Data = r.First
 	}
 	s.mu.Lock()
+	s.source = j.ctx.source
 	if !j.accepted.Swap(true) {
 		s.sealed = j.accept(0).Append(s.sealed)
-		s.opening = true
+		s.opening = j.request
 	}
 	first.Seq = s.send.Next(0)
 	s.sealed = first.Append(s.sealed)
@@ -241,7 +243,7 @@ func faultText(text string) string {
 // false if that has not left yet or there is no credit. s.mu is held.
 func (s *outStream) seal(cost uint64, updates int, add func(seq uint64, blocked uint32)) bool {
 	switch {
-	case s.batches[s.cur].Count() > 0 || len(s.sealed) > 0 && !s.opening:
+	case s.batches[s.cur].Count() > 0 || len(s.sealed) > 0 && s.opening == nil:
 		s.soon()
 		return false
 	case !s.send.Credit.Fits(cost):
@@ -252,7 +254,7 @@ func (s *outStream) seal(cost uint64, updates int, add func(seq uint64, blocked 
 	}
 	seq, _ := s.send.Pay(cost, updates)
 	if updates > 0 {
-		s.job.source.owe()
+		s.source.owe()
 	}
 	add(seq, s.waited)
 	s.waited = 0
@@ -355,8 +357,8 @@ func (s *outStream) flush() {
 			return
 		}
 		var err error
-		if m.opening {
-			err = j.sess.publishFirst(j.reply, m.data)
+		if m.opening != nil {
+			err = j.sess.publishFirst(m.opening.reply, m.data)
 		} else {
 			err = j.sess.publish(m.data)
 		}
@@ -382,7 +384,7 @@ func (s *outStream) take() (m outMsg, ok bool) {
 		m, s.unsent = *s.unsent, nil
 	case len(s.sealed) > 0:
 		m = outMsg{data: s.sealed, last: s.send.Seq(), opening: s.opening}
-		s.sealed, s.opening = nil, false
+		s.sealed, s.opening = nil, nil
 	case b.Count() > 0 || s.owesPosition():
 		cost := flow.Cost(b.Size())
 		if !s.send.Credit.Fits(cost) { // one update, which waits for it
@@ -394,7 +396,7 @@ func (s *outStream) take() (m outMsg, ok bool) {
 		}
 		seq, _ := s.send.Pay(cost, b.Count())
 		s.job.point.counters.Sent(b.Count())
-		before, last := s.job.source.stamp()
+		before, last := s.source.stamp()
 		m = outMsg{data: b.Packet(wire.Data{Call: s.job.id, Seq: seq, Before: before, Last: last, Blocked: s.waited}), last: seq, batch: b}
 		s.waited = 0
 		s.cur = 1 - s.cur
@@ -415,7 +417,7 @@ func (s *outStream) take() (m outMsg, ok bool) {
 // owesPosition reports whether a frame without updates is due that tells where
 // the stream stands. s.mu is held.
 func (s *outStream) owesPosition() bool {
-	return !s.ending && s.job.source.owes() && s.send.Credit.Fits(flow.Cost(0))
+	return !s.ending && s.source.owes() && s.send.Credit.Fits(flow.Cost(0))
 }
 
 // unpublished keeps a message for when the connection is back. What the broker

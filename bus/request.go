@@ -202,9 +202,10 @@ func (s *Server) asked(name string, m transport.Msg) {
 // plainRequest answers a request of a client that knows nothing of packets, such
 // as `nats req`: its body is the query, and the body of the answer is the answer.
 func (s *Server) plainRequest(p *endpoint, m transport.Msg, contentType string) {
-	j := &job{srv: s, point: p, reply: m.Reply, plain: true, started: s.now()}
+	j := newRecord(p.Kind)
+	j.srv, j.point, j.plain, j.ctx.job = s, p, true, j
+	j.reply, j.started = m.Reply, s.now()
 	j.call = Call{Description: p.Description, Query: m.Data, ContentType: contentType}
-	j.ctx.job = j
 	var err error
 	switch {
 	case p.Kind.Streams():

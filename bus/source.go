@@ -172,6 +172,9 @@ func (s *Source) done(owes bool) {
 // stamp returns the positions before and after all that was sent since the last
 // stamp. Within an update there are none: both are 0 and a stamp is owed.
 func (s *Source) stamp() (before, last uint64) {
+	if s == nil {
+		return 0, 0
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	switch {
@@ -188,6 +191,9 @@ func (s *Source) stamp() (before, last uint64) {
 
 // owe notes that an update leaves in frames that have no positions.
 func (s *Source) owe() {
+	if s == nil {
+		return
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.owed = s.known != ""
@@ -195,6 +201,9 @@ func (s *Source) owe() {
 
 // owes reports whether a stamp is owed and possible.
 func (s *Source) owes() bool {
+	if s == nil {
+		return false
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.owed && !s.partial && !s.unclear
