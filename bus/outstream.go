@@ -33,12 +33,11 @@ type outStream struct {
 
 	mu      sync.Mutex // guards the fields below
 	send    flow.Sender
-	room    int           // bytes of payload in a message
-	batches [2]wire.Batch // one gathers while the other is published
-	cur     int
-	sealed  []byte   // complete frames
-	opening *request // whose Accept sealed begins with: send it there, with our address; nil
-	unsent  *outMsg  // could not be published: to be sent first
+	room    int         // bytes of payload in a message
+	batch   *wire.Batch // in which updates gather; nil while none do
+	sealed  []byte      // complete frames
+	opening *request    // whose Accept sealed begins with: send it there, with our address; nil
+	unsent  *outMsg     // could not be published: to be sent first
 	spare   []byte
 	source  *Source // of the updates; nil if nobody asks where they stand
 	waited  uint32  // for which credit, to be told with the next frame
@@ -98,7 +97,7 @@ func (s *outStream) soon() {
 func (s *outStream) grant(total uint64) {
 	s.mu.Lock()
 	ok := s.send.Credit.Grant(total)
-	held := s.batches[s.cur].Count() > 0
+	held := s.gathered() > 0
 	s.mu.Unlock()
 	if !ok {
 		s.job.srv.drops.add(dropCredit, "rpc", s.job.point.Description, "call", s.job.callID())
@@ -144,7 +143,7 @@ func (s *outStream) begin(r Reply) error {
 // push sends one update. It waits while the reader has no room for it.
 func (s *outStream) push(ctx context.Context, e Element) error {
 	s.mu.Lock()
-	b := &s.batches[s.cur]
+	b := s.gathering()
 	if err := e.addTo(b); err != nil {
 		s.mu.Unlock()
 		return unencodable(err, s.job.point.Description)
@@ -172,7 +171,7 @@ func unencodable(err error, d Description) error {
 func (s *outStream) pushLater(ctx context.Context, data []byte) error {
 	s.soon()
 	return s.wait(ctx, func() bool {
-		b := &s.batches[s.cur]
+		b := s.gathering()
 		size := b.SizeWith(len(data))
 		switch {
 		case !s.send.Credit.Fits(flow.Cost(size)):
@@ -243,7 +242,7 @@ func faultText(text string) string {
 // false if that has not left yet or there is no credit. s.mu is held.
 func (s *outStream) seal(cost uint64, updates int, add func(seq uint64, blocked uint32)) bool {
 	switch {
-	case s.batches[s.cur].Count() > 0 || len(s.sealed) > 0 && s.opening == nil:
+	case s.gathered() > 0 || len(s.sealed) > 0 && s.opening == nil:
 		s.soon()
 		return false
 	case !s.send.Credit.Fits(cost):
@@ -341,7 +340,7 @@ func (s *outStream) allLeft() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.awaited()
-	return s.batches[s.cur].Count() == 0 && len(s.sealed) == 0 && s.unsent == nil && !s.ending
+	return s.gathered() == 0 && len(s.sealed) == 0 && s.unsent == nil && !s.ending
 }
 
 // flush publishes what has gathered, as far as the peer's credit goes.
@@ -366,7 +365,8 @@ func (s *outStream) flush() {
 			s.unpublished(m, err)
 		}
 		if m.batch != nil {
-			m.batch.Reset() // nobody gathers in it while we hold sendMu
+			m.batch.Reset()
+			batches.Put(m.batch)
 		}
 		if err != nil {
 			return
@@ -376,16 +376,17 @@ func (s *outStream) flush() {
 	}
 }
 
-// take returns the next message, whose batch is to be reset when it was sent.
-// s.mu is held.
+// take returns the next message, with whose batch the caller is done when it was
+// sent. s.mu is held.
 func (s *outStream) take() (m outMsg, ok bool) {
-	switch b := &s.batches[s.cur]; {
+	switch {
 	case s.unsent != nil:
 		m, s.unsent = *s.unsent, nil
 	case len(s.sealed) > 0:
 		m = outMsg{data: s.sealed, last: s.send.Seq(), opening: s.opening}
 		s.sealed, s.opening = nil, nil
-	case b.Count() > 0 || s.owesPosition():
+	case s.gathered() > 0 || s.owesPosition():
+		b := s.gathering()
 		cost := flow.Cost(b.Size())
 		if !s.send.Credit.Fits(cost) { // one update, which waits for it
 			s.waited |= wire.BlockedOnStream
@@ -398,8 +399,7 @@ func (s *outStream) take() (m outMsg, ok bool) {
 		s.job.point.counters.Sent(b.Count())
 		before, last := s.source.stamp()
 		m = outMsg{data: b.Packet(wire.Data{Call: s.job.id, Seq: seq, Before: before, Last: last, Blocked: s.waited}), last: seq, batch: b}
-		s.waited = 0
-		s.cur = 1 - s.cur
+		s.waited, s.batch = 0, nil
 	case s.ending:
 		seq, count, _ := s.send.End()
 		end := wire.End{Call: s.job.id, Seq: seq, Count: count}

@@ -32,7 +32,7 @@ func (s *outStream) pushSlowly(ctx context.Context, b *wire.Batch) error {
 		}
 		s.mu.Lock()
 	}
-	size := s.batches[s.cur].Size()
+	size := s.gathering().Size()
 	s.mu.Unlock()
 	if size < batchSize {
 		s.soon()
@@ -45,10 +45,10 @@ func (s *outStream) pushSlowly(ctx context.Context, b *wire.Batch) error {
 // where it was encoded: an update may be large.
 func (s *outStream) awaitCredit(ctx context.Context) error {
 	s.soon()
-	err := s.wait(ctx, func() bool { return s.batches[s.cur].Count() == 0 })
+	err := s.wait(ctx, func() bool { return s.gathered() == 0 })
 	if err != nil { // the end may go without credit
 		s.mu.Lock()
-		s.batches[s.cur].Reset()
+		s.gathering().Reset()
 		s.mu.Unlock()
 	}
 	return err
@@ -58,5 +58,5 @@ func (s *outStream) awaitCredit(ctx context.Context) error {
 // waits until another may gather.
 func (s *outStream) full(ctx context.Context) error {
 	s.flush()
-	return s.wait(ctx, func() bool { return s.batches[s.cur].Size() < batchSize })
+	return s.wait(ctx, func() bool { return s.gathering().Size() < batchSize })
 }
