@@ -26,8 +26,8 @@ func recovered(p any, d Description, by callee, err *error) {
 // its stream's end. A panic of the loop that reads it passes through. It ends
 // with ctx, and never cleanly once that is done: a handler that stopped because
 // of ctx did not come to its end.
-func (m *mux) updates(ctx context.Context, d Description, by callee, seq iter.Seq2[Element, error]) iter.Seq2[Element, error] {
-	g := &guard{mux: m, ctx: ctx, rpc: d, by: by, seq: seq}
+func (m *mux) updates(ctx context.Context, by callee, seq iter.Seq2[Element, error]) iter.Seq2[Element, error] {
+	g := &guard{mux: m, ctx: ctx, by: by, seq: seq}
 	return g.updates
 }
 
@@ -36,7 +36,6 @@ func (m *mux) updates(ctx context.Context, d Description, by callee, seq iter.Se
 type guard struct {
 	mux    *mux
 	ctx    context.Context
-	rpc    Description
 	by     callee
 	seq    iter.Seq2[Element, error]
 	done   <-chan struct{} // of ctx, which is asked for its error only once it has one
@@ -55,9 +54,9 @@ func (g *guard) updates(yield func(Element, error) bool) {
 func (g *guard) end(yield func(Element, error) bool) {
 	switch {
 	case g.ctx.Err() != nil:
-		yield(Element{}, contextError(g.ctx, g.rpc))
+		yield(Element{}, contextError(g.ctx, g.by.description()))
 	case g.err != nil:
-		yield(Element{}, g.mux.said(g.err, g.rpc, g.by.callID()))
+		yield(Element{}, g.mux.said(g.err, g.by.description(), g.by.callID()))
 	}
 }
 
@@ -86,7 +85,7 @@ func (g *guard) loop(yield func(Element, error) bool) {
 
 func (g *guard) recover() {
 	if g.inside {
-		recovered(recover(), g.rpc, g.by, &g.err)
+		recovered(recover(), g.by.description(), g.by, &g.err)
 	}
 }
 
@@ -97,7 +96,7 @@ func (g *guard) failed(err error) error {
 		return nil
 	}
 	if element, ok := errors.AsType[*ElementError](err); ok {
-		return &ElementError{RPC: g.rpc, Err: errors.New(element.Err.Error())} // as in said
+		return &ElementError{RPC: g.by.description(), Err: errors.New(element.Err.Error())} // as in said
 	}
 	return err
 }

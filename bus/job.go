@@ -102,6 +102,8 @@ func (j *job) makeOut() {
 	})
 }
 
+func (j *job) description() Description { return j.point.Description }
+
 func (j *job) incoming() *Incoming { return j.ctx.incoming() }
 
 func (j *job) callID() string {

@@ -57,8 +57,9 @@ func (l local) Call(ctx context.Context, c Call) (Reply, error) {
 // A localCall is a call to a local, or that of a feed's pump.
 type localCall struct{ in *Incoming }
 
-func (c localCall) callID() string      { return c.in.CallID }
-func (c localCall) incoming() *Incoming { return c.in }
+func (c localCall) description() Description { return c.in.RPC }
+func (c localCall) callID() string           { return c.in.CallID }
+func (c localCall) incoming() *Incoming      { return c.in }
 
 func (l local) Served(_ context.Context, name string) ([]int, error) { return l.served[name], nil }
 
@@ -129,6 +130,7 @@ func (m *mux) find(d Description) (Handler, error) {
 
 // A callee is the responder's record of one call.
 type callee interface {
+	description() Description
 	callID() string      // in the logs of both sides
 	incoming() *Incoming // what the handler has asked for; nil if it has not
 }
@@ -154,7 +156,7 @@ func (m *mux) call(ctx context.Context, c Call, by callee) (Reply, error) {
 		return Reply{Info: r.Info}, m.said(err, c.Description, by.callID())
 	}
 	if r.Updates != nil {
-		r.Updates = m.updates(ctx, c.Description, by, r.Updates)
+		r.Updates = m.updates(ctx, by, r.Updates)
 	}
 	return r, nil
 }

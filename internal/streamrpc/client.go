@@ -19,8 +19,8 @@ func (r RPC[Q, S, U]) Client(c bus.Caller) Func[Q, S, U] {
 		Description: r.Description, ContentType: codecs.contentType(),
 		Idempotent: r.Idempotent, Window: r.Window,
 	}
-	same := &received[U]{r.Description, r.Errors, codecs.update}
-	kept := &received[U]{r.Description, r.Errors, codecs.update.Fresh()}
+	same := &received[U]{*codecs.of, codecs.update}
+	kept := &received[U]{*codecs.of, codecs.update.Fresh()}
 	passesOn := bus.PassesOn(c)
 	return func(ctx context.Context, query Q) (first S, _ iter.Seq2[U, error], err error) {
 		cancel, open := func() {}, false
@@ -68,9 +68,8 @@ type receiver[U any] struct {
 
 // What is received is the same for all calls of one Func.
 type received[U any] struct {
-	bus.Description
-	errors []bus.ErrorType
-	codec  *bus.TypedCodec[U]
+	definition
+	codec *bus.TypedCodec[U]
 }
 
 func (r *receiver[U]) receive(yield func(U, error) bool) {

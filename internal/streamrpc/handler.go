@@ -43,16 +43,16 @@ func (r RPC[Q, S, U]) answer(ctx context.Context, f Func[Q, S, U], codecs codecs
 			return bus.Reply{}, bus.AnswerNotEncoded(r.Description, "the state", err)
 		}
 	}
-	reply.Updates = r.send(updates, codecs.update)
+	reply.Updates = send(&codecs, updates)
 	return reply, nil
 }
 
 // send encodes updates.
-func (r RPC[Q, S, U]) send(updates iter.Seq2[U, error], codec *bus.TypedCodec[U]) iter.Seq2[bus.Element, error] {
+func send[Q, S, U any](codecs *codecs[Q, S, U], updates iter.Seq2[U, error]) iter.Seq2[bus.Element, error] {
 	if updates == nil {
 		return func(func(bus.Element, error) bool) {}
 	}
-	s := &sender[U]{rpc: r.Description, errors: r.Errors, updates: updates, codec: codec}
+	s := &sender[U]{of: codecs.of, updates: updates, codec: codecs.update}
 	s.element = bus.EncodedBy(s.encode)
 	return s.send
 }
@@ -61,8 +61,7 @@ func (r RPC[Q, S, U]) send(updates iter.Seq2[U, error], codec *bus.TypedCodec[U]
 // turn, so that none costs an allocation before the message that carries it; an
 // element is valid until the next for that reason.
 type sender[U any] struct {
-	rpc     bus.Description
-	errors  []bus.ErrorType
+	of      *definition
 	updates iter.Seq2[U, error]
 	codec   *bus.TypedCodec[U]
 	current U
@@ -72,7 +71,7 @@ type sender[U any] struct {
 func (s *sender[U]) encode(dst []byte) ([]byte, error) {
 	b, err := s.codec.Append(dst, &s.current)
 	if err != nil {
-		err = bus.AnswerNotEncoded(s.rpc, "an update", err)
+		err = bus.AnswerNotEncoded(s.of.Description, "an update", err)
 	}
 	return b, err
 }
@@ -95,7 +94,7 @@ func (s *sender[U]) send(yield func(bus.Element, error) bool) {
 // fail yields an error and reports whether more may follow it.
 func (s *sender[U]) fail(err error, yield func(bus.Element, error) bool) bool {
 	if bus.EndsStream(err) {
-		yield(bus.Element{}, bus.EncodeError(s.rpc, s.errors, err))
+		yield(bus.Element{}, bus.EncodeError(s.of.Description, s.of.errors, err))
 		return false
 	}
 	return yield(bus.Element{}, err)

@@ -25,17 +25,24 @@ type RPC[Q, S, U any] struct {
 
 // codecs are an RPC's, found once for all its calls.
 type codecs[Q, S, U any] struct {
+	of     *definition
 	query  *bus.TypedCodec[Q]
 	first  *bus.TypedCodec[S]
 	update *bus.TypedCodec[U]
 }
 
+// A definition is what the streams of an RPC need of it.
+type definition struct {
+	bus.Description
+	errors []bus.ErrorType
+}
+
 func (r RPC[Q, S, U]) codecs() codecs[Q, S, U] {
-	return codecs[Q, S, U]{bus.CodecFor[Q](r.Codec), bus.CodecFor[S](r.Codec), bus.CodecFor[U](r.Codec)}
+	return codecs[Q, S, U]{&definition{r.Description, r.Errors}, bus.CodecFor[Q](r.Codec), bus.CodecFor[S](r.Codec), bus.CodecFor[U](r.Codec)}
 }
 
 func (c codecs[Q, S, U]) as(contentType string) codecs[Q, S, U] {
-	return codecs[Q, S, U]{c.query.As(contentType), c.first.As(contentType), c.update.As(contentType)}
+	return codecs[Q, S, U]{c.of, c.query.As(contentType), c.first.As(contentType), c.update.As(contentType)}
 }
 
 func (c codecs[Q, S, U]) contentType() string {
