@@ -53,19 +53,19 @@ func send[Q, S, U any](codecs *codecs[Q, S, U], updates iter.Seq2[U, error]) ite
 		return func(func(bus.Element, error) bool) {}
 	}
 	s := &sender[U]{of: codecs.of, updates: updates, codec: codecs.update}
-	s.element = bus.EncodedBy(s.encode)
+	s.encoding = s.encode
 	return s.send
 }
 
-// A sender is one loop over updates. Its one element stands for each of them in
+// A sender is one loop over updates. Its one encoding stands for each of them in
 // turn, so that none costs an allocation before the message that carries it; an
 // element is valid until the next for that reason.
 type sender[U any] struct {
-	of      *definition
-	updates iter.Seq2[U, error]
-	codec   *bus.TypedCodec[U]
-	current U
-	element bus.Element
+	of       *definition
+	updates  iter.Seq2[U, error]
+	codec    *bus.TypedCodec[U]
+	current  U
+	encoding func([]byte) ([]byte, error) // of current
 }
 
 func (s *sender[U]) encode(dst []byte) ([]byte, error) {
@@ -85,7 +85,7 @@ func (s *sender[U]) send(yield func(bus.Element, error) bool) {
 			continue
 		}
 		s.current = u
-		if !yield(s.element, nil) {
+		if !yield(bus.EncodedBy(s.encoding), nil) {
 			return
 		}
 	}
