@@ -8,7 +8,6 @@ import (
 	"iter"
 	"math/rand/v2"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -28,11 +27,10 @@ type job struct {
 	point    *endpoint
 	id       uint64
 	ctx      jobContext // of the handler
-	out      *outStream // of all but short answers; made before others find the job
+	out      *outStream // of all but short answers; made under ctx.mu, before others find the job
 	query    *inQuery   // in pieces; nil if it came with the request
 	told     uint64     // what the last heartbeat said was published; the session's
 
-	making   sync.Once   // of out
 	accepted atomic.Bool // the caller knows that we have it
 	silent   atomic.Bool // nobody is there to hear more
 	plain    bool        // the caller knows nothing of packets
@@ -96,10 +94,13 @@ func newRecord(kind Kind) *job {
 
 // makeOut makes what more than a short answer needs.
 func (j *job) makeOut() {
-	j.making.Do(func() {
-		j.out = new(outStream)
-		j.out.init(j, j.credit)
-	})
+	j.ctx.mu.Lock()
+	defer j.ctx.mu.Unlock()
+	if j.out == nil {
+		out := new(outStream)
+		out.init(j, j.credit)
+		j.out = out
+	}
 }
 
 func (j *job) description() Description { return j.point.Description }

@@ -25,7 +25,6 @@ import (
 // Order: sealed frames, then the batch, then the end. sendMu is taken before mu.
 type outStream struct {
 	job       *job
-	stalled   *time.Timer // of that goroutine too, once it has waited
 	queued    atomic.Bool
 	published atomic.Uint64 // number of the last frame whose publishing returned
 
@@ -38,12 +37,20 @@ type outStream struct {
 	sealed  []byte      // complete frames
 	opening *request    // whose Accept sealed begins with: send it there, with our address; nil
 	unsent  *outMsg     // could not be published: to be sent first
-	spare   []byte
-	source  *Source // of the updates; nil if nobody asks where they stand
-	waited  uint32  // for which credit, to be told with the next frame
-	ending  bool    // the end is to be sent behind all else
-	endErr  error
-	wake    chan struct{} // of the goroutine that waited; nil until one does
+	source  *Source     // of the updates; nil if nobody asks where they stand
+	waited  uint32      // for which credit, to be told with the next frame
+	ending  *streamEnd  // to be sent behind all else; nil
+	waiter  *waiter     // of the goroutine that waited; nil until one does
+}
+
+// A streamEnd is how a stream ends: cleanly, if err is nil.
+type streamEnd struct{ err error }
+
+// A waiter is what a stream's goroutine has once it has waited for its reader.
+type waiter struct {
+	wake    chan struct{}
+	stalled *time.Timer
+	spare   []byte // the last update that did not fit
 }
 
 // An outMsg is a message that is ready to leave.
@@ -73,17 +80,18 @@ func (s *outStream) waiting() *atomic.Bool { return &s.queued }
 func (s *outStream) wakeUp() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.wake != nil {
-		signal(s.wake)
+	if s.waiter != nil {
+		signal(s.waiter.wake)
 	}
 }
 
 // awaited has the goroutine that is about to wait woken by all that changes from
 // now on. s.mu is held.
-func (s *outStream) awaited() {
-	if s.wake == nil {
-		s.wake = make(chan struct{}, 1)
+func (s *outStream) awaited() *waiter {
+	if s.waiter == nil {
+		s.waiter = &waiter{wake: make(chan struct{}, 1)}
 	}
+	return s.waiter
 }
 
 // soon has the outbox publish what has gathered, unless it is about to.
@@ -273,8 +281,9 @@ func (s *outStream) payPeer(cost uint64) bool {
 func (s *outStream) wait(ctx context.Context, cond func() bool) error {
 	s.mu.Lock()
 	ok := cond()
+	var w *waiter
 	if !ok {
-		s.awaited()
+		w = s.awaited()
 	}
 	s.mu.Unlock()
 	if ok {
@@ -284,18 +293,18 @@ func (s *outStream) wait(ctx context.Context, cond func() bool) error {
 	counters.Blocked()
 	defer counters.Unblocked()
 	stall := s.job.srv.svc.MaxStall
-	if s.stalled == nil {
-		s.stalled = time.NewTimer(stall)
+	if w.stalled == nil {
+		w.stalled = time.NewTimer(stall)
 	} else {
-		s.stalled.Reset(stall)
+		w.stalled.Reset(stall)
 	}
-	defer s.stalled.Stop()
+	defer w.stalled.Stop()
 	for {
 		select {
-		case <-s.wake:
+		case <-w.wake:
 		case <-ctx.Done():
 			return contextError(ctx, s.job.point.Description)
-		case <-s.stalled.C:
+		case <-w.stalled.C:
 			return &Error{
 				Code: Stalled, RPC: s.job.point.Description, MayHaveRun: true,
 				Message: fmt.Sprintf("the reader took nothing for %v", stall),
@@ -313,7 +322,7 @@ func (s *outStream) wait(ctx context.Context, cond func() bool) error {
 // end has the stream's end sent behind all that came before it.
 func (s *outStream) end(err error) {
 	s.mu.Lock()
-	s.ending, s.endErr = true, err
+	s.ending = &streamEnd{err}
 	s.mu.Unlock()
 	s.soon()
 }
@@ -323,7 +332,7 @@ func (s *outStream) end(err error) {
 func (s *outStream) left() {
 	for !s.allLeft() && !s.job.silent.Load() {
 		select {
-		case <-s.wake:
+		case <-s.waiter.wake:
 		case <-s.job.srv.ctx.Done():
 			if !s.job.srv.conn.Connected() {
 				return
@@ -340,7 +349,7 @@ func (s *outStream) allLeft() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.awaited()
-	return s.gathered() == 0 && len(s.sealed) == 0 && s.unsent == nil && !s.ending
+	return s.gathered() == 0 && len(s.sealed) == 0 && s.unsent == nil && s.ending == nil
 }
 
 // flush publishes what has gathered, as far as the peer's credit goes.
@@ -400,14 +409,14 @@ func (s *outStream) take() (m outMsg, ok bool) {
 		before, last := s.source.stamp()
 		m = outMsg{data: b.Packet(wire.Data{Call: s.job.id, Seq: seq, Before: before, Last: last, Blocked: s.waited}), last: seq, batch: b}
 		s.waited, s.batch = 0, nil
-	case s.ending:
+	case s.ending != nil:
 		seq, count, _ := s.send.End()
 		end := wire.End{Call: s.job.id, Seq: seq, Count: count}
-		if s.endErr != nil {
-			end.Error = toWire(s.endErr)
+		if s.ending.err != nil {
+			end.Error = toWire(s.ending.err)
 		}
 		m = outMsg{data: end.Append(nil), last: seq}
-		s.ending = false
+		s.ending = nil
 	default:
 		return m, false
 	}
@@ -417,7 +426,7 @@ func (s *outStream) take() (m outMsg, ok bool) {
 // owesPosition reports whether a frame without updates is due that tells where
 // the stream stands. s.mu is held.
 func (s *outStream) owesPosition() bool {
-	return !s.ending && s.source.owes() && s.send.Credit.Fits(flow.Cost(0))
+	return s.ending == nil && s.source.owes() && s.send.Credit.Fits(flow.Cost(0))
 }
 
 // unpublished keeps a message for when the connection is back. What the broker

@@ -24,8 +24,9 @@ func (s *outStream) pushSlowly(ctx context.Context, b *wire.Batch) error {
 			s.mu.Unlock()
 			return s.awaitCredit(ctx)
 		}
-		data := b.CutLast(s.spare[:0])
-		s.spare = data
+		w := s.awaited()
+		data := b.CutLast(w.spare[:0])
+		w.spare = data
 		s.mu.Unlock()
 		if err := s.pushLater(ctx, data); err != nil {
 			return err
