@@ -26,3 +26,11 @@ func (s *outStream) gathered() int {
 	}
 	return s.batch.Count()
 }
+
+// gatheredSize is how many bytes they are. s.mu is held.
+func (s *outStream) gatheredSize() int {
+	if s.batch == nil {
+		return 0
+	}
+	return s.batch.Size()
+}

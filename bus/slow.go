@@ -33,7 +33,7 @@ func (s *outStream) pushSlowly(ctx context.Context, b *wire.Batch) error {
 		}
 		s.mu.Lock()
 	}
-	size := s.gathering().Size()
+	size := s.gatheredSize()
 	s.mu.Unlock()
 	if size < batchSize {
 		s.soon()
@@ -59,5 +59,5 @@ func (s *outStream) awaitCredit(ctx context.Context) error {
 // waits until another may gather.
 func (s *outStream) full(ctx context.Context) error {
 	s.flush()
-	return s.wait(ctx, func() bool { return s.gathering().Size() < batchSize })
+	return s.wait(ctx, func() bool { return s.gatheredSize() < batchSize })
 }
