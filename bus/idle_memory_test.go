@@ -10,6 +10,7 @@ import (
 	"errors"
 	"iter"
 	"runtime"
+	"sync"
 	"testing"
 	"testing/synctest"
 
@@ -20,13 +21,24 @@ import (
 	"github.com/durabus/durabus/staterpc"
 )
 
-// What an idle stream may hold of the heap, without its stack. Time stands still
+// What an idle stream may hold of the heap, besides its goroutine. Time stands still
 // meanwhile, or heartbeats would be counted too. The race detector is not for
 // these tests: it makes pools forget.
 const (
-	idleAtResponder = 1800 // with its goroutine, and the waits of its handler
+	idleAtResponder = 1300 // with what its handler waits by
 	idleAtCaller    = 750
 )
+
+// makeGoroutines makes n goroutines, which those that are needed later are made of.
+func makeGoroutines(n int) {
+	end := make(chan struct{})
+	var all sync.WaitGroup
+	for range n {
+		all.Go(func() { <-end })
+	}
+	close(end)
+	all.Wait()
+}
 
 // costs has streams opened and wants each to cost at most limit bytes, however
 // many there are.
@@ -40,6 +52,7 @@ func costs(t *testing.T, limit int, open func()) {
 		synctest.Wait()
 		return (heap() - before) / n
 	}
+	makeGoroutines(12_000)
 	each(500) // what all share
 	few, many := each(1000), each(9000)
 	t.Logf("each of 1,000 streams costs %d bytes, each of 9,000 more %d", few, many)
