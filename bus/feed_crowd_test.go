@@ -280,3 +280,37 @@ func TestFramesThatMakeNoSenseDoNotDisturbAFeed(t *testing.T) {
 		}
 	})
 }
+
+// A state that is older than its feed is fetched anew, once for all who have it.
+func TestCallersOfAFeedThatHasJustBegunShareTheirStates(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		first := make(chan struct{}, 1)
+		var s *shop
+		s = newShop(t, func(next bus.CallFunc) bus.CallFunc {
+			return func(ctx context.Context, c bus.Call) (bus.Reply, error) {
+				r, err := next(ctx, c)
+				select {
+				case first <- struct{}{}: // the state is encoded, and the feed has not begun
+					time.Sleep(time.Millisecond)
+					s.pub.Publish(1)
+				default:
+					time.Sleep(2 * time.Millisecond)
+				}
+				return r, err
+			}
+		})
+		defer s.close()
+		client, _ := s.dial()
+		ctx, cancel := context.WithCancel(t.Context())
+		wait := followers(ctx, client, 200)
+		if n := s.encoded.Load(); n > 3 {
+			t.Errorf("%d encodings of two states and an update for 200 who asked at once", n)
+		}
+		cancel()
+		for i, r := range wait() {
+			if r.sum != 1 {
+				t.Errorf("reader %d: %d, %v", i, r.sum, r.err)
+			}
+		}
+	})
+}

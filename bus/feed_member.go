@@ -28,7 +28,7 @@ func (j *job) join() (*feed, Reply, error) {
 	if !s.feeds.mayShare(keyOf(j.call)) {
 		return nil, Reply{}, nil
 	}
-	r, at, err := j.snapshot(false)
+	r, at, err := j.snapshot(0)
 	if err != nil {
 		return nil, r, err
 	}
@@ -48,8 +48,8 @@ func (j *job) join() (*feed, Reply, error) {
 	case <-j.ctx.Done():
 		return nil, r, s.mux.said(contextError(&j.ctx, j.point.Description), j.point.Description, j.callID())
 	}
-	if asked.epoch == "" && f.before(at) { // it began while we looked
-		if r, at, err = j.snapshot(true); err != nil {
+	if base, behind := f.begins(at); behind && asked.epoch == "" { // it began while we looked
+		if r, at, err = j.snapshot(base); err != nil {
 			return nil, r, err
 		}
 	}
@@ -63,20 +63,22 @@ func (j *job) join() (*feed, Reply, error) {
 	return f, r, nil
 }
 
-// snapshot carries out the call for its state alone.
-func (j *job) snapshot(anew bool) (Reply, place, error) {
-	source := &Source{snapshots: &j.point.snapshots, anew: anew}
+// snapshot carries out the call for its state alone, at position least or behind.
+func (j *job) snapshot(least uint64) (Reply, place, error) {
+	source := &Source{snapshots: &j.point.snapshots, least: least}
 	r, err := j.srv.mux.call(withSource(&j.ctx, source), j.call, j)
 	var at place
 	at.epoch, at.position, at.known = source.place()
 	return r, at, err
 }
 
-// before reports whether a state at p is older than all that the feed has.
-func (f *feed) before(p place) bool {
+// begins returns where what the feed has begins, and whether that is behind a state
+// at p.
+func (f *feed) begins(p place) (base uint64, behind bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	return !f.counts && p.known && p.epoch == f.epoch && p.position < f.ring.Base()
+	base = f.ring.Base()
+	return base, !f.counts && p.known && p.epoch == f.epoch && p.position < base
 }
 
 // admit returns where in the feed a caller with a state at p begins.

@@ -78,8 +78,8 @@ func (s *Source) Snapshot(ctx context.Context, c Call, answer func() (Reply, err
 		return answer()
 	}
 	key, in := keyOf(c), IncomingCall(ctx)
-	for anew := s.anew; ; anew = false {
-		shot, mine := s.snapshots.find(key, anew)
+	for old := (*snapshot)(nil); ; {
+		shot, mine := s.snapshots.find(key, old)
 		if mine {
 			return s.snapshots.make(key, shot, s, in, answer)
 		}
@@ -88,7 +88,7 @@ func (s *Source) Snapshot(ctx context.Context, c Call, answer func() (Reply, err
 		case <-ctx.Done():
 			return Reply{}, contextError(ctx, c.Description)
 		}
-		if shot.ok {
+		if old = shot; shot.ok && shot.position >= s.least {
 			s.Begin(shot.epoch, shot.position)
 			if in.Reply == nil {
 				in.Reply = Metadata{}
@@ -99,11 +99,12 @@ func (s *Source) Snapshot(ctx context.Context, c Call, answer func() (Reply, err
 	}
 }
 
-// find returns the snapshot for key, and whether the caller is to make it.
-func (n *snapshots) find(key feedKey, anew bool) (shot *snapshot, mine bool) {
+// find returns the snapshot for key, another than old, which does not do; and
+// whether the caller is to make it.
+func (n *snapshots) find(key feedKey, old *snapshot) (shot *snapshot, mine bool) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	if shot := n.made[key]; shot != nil && !anew {
+	if shot := n.made[key]; shot != nil && shot != old {
 		return shot, false
 	}
 	if n.made == nil {

@@ -23,7 +23,7 @@ type Source struct {
 	soon  func() // has the position that is owed sent
 
 	snapshots *snapshots // of a caller that is to join a feed: only the state is wanted
-	anew      bool       // and not one that was made before
+	least     uint64     // and none of before this position
 	pumps     bool       // of a feed: only the updates are wanted
 
 	mu      sync.Mutex // guards the fields below
