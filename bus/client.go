@@ -5,6 +5,7 @@ package bus
 import (
 	"context"
 	"fmt"
+	"math/rand/v2"
 	"slices"
 	"time"
 
@@ -157,7 +158,8 @@ func (cl *Client) subject(d Description) string {
 
 // retryUntaken is how long to wait after the broker said that nobody is
 // subscribed, or a responder that it is leaving: the word of a subscription may
-// be on its way between servers, or that of its end.
+// be on its way between servers, or that of its end. Who serves the RPC may be
+// about to reconnect as we did; its announcement ends the wait.
 var retryUntaken = [...]time.Duration{5 * time.Millisecond, 20 * time.Millisecond}
 
 // send carries out one call. It is sent again only where it certainly was not
@@ -194,10 +196,14 @@ func (cl *Client) attempts(ctx context.Context, c Call, how *attempt) (Reply, er
 		case !ok:
 			return r, err
 		case cl.untaken(e) && how.untaken < len(retryUntaken):
-			if e.Err == errLeft {
+			var came <-chan struct{}
+			switch {
+			case e.Err == errLeft:
 				cl.box.avoid(route.subject)
+			case e.Err == errUnheard && cl.instance == "":
+				came = cl.box.awaits(route.name, c.Version)
 			}
-			if !sleep(ctx, retryUntaken[how.untaken]) {
+			if !rest(ctx, retryUntaken[how.untaken], came) {
 				return Reply{}, notSent(contextError(ctx, c.Description))
 			}
 			how.untaken++
@@ -254,6 +260,21 @@ func unserved(d Description, name string, versions []int, again <-chan struct{})
 		return &Error{Code: NoResponder, RPC: d, Again: again, Message: "nobody serves " + name + " now, at any version"}
 	}
 	return &Error{Code: Unserved, RPC: d, Again: again, Message: fmt.Sprintf("called at version %d, served: %v", d.Version, versions)}
+}
+
+// rest waits for d, or until somebody came: then only as long as it takes that not
+// all who wait for the same ask at once. It reports whether ctx is still in force.
+func rest(ctx context.Context, d time.Duration, came <-chan struct{}) bool {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return true
+	case <-ctx.Done():
+		return false
+	case <-came:
+		return sleep(ctx, rand.N(retryUntaken[0]))
+	}
 }
 
 func sleep(ctx context.Context, d time.Duration) bool {

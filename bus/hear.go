@@ -93,7 +93,8 @@ func (b *mailbox) announced(m *knownMenu, msg transport.Msg) {
 }
 
 // heard applies an announcement to what is known. It is kept for a while, as
-// answers to a question may be older, or not come yet. b.mu is held.
+// answers to a question may be older, or not come yet. Who waits for somebody found
+// nobody: one who was known before has come too, back after an outage. b.mu is held.
 func (m *knownMenu) heard(a Announcement, now time.Duration) {
 	if m.asking == nil {
 		m.forgetNews(now)
@@ -105,10 +106,9 @@ func (m *knownMenu) heard(a Announcement, now time.Duration) {
 		m.news = map[string]news{}
 	}
 	m.news[a.Instance] = news{a.Versions, now}
-	if slices.Equal(m.of[a.Instance], a.Versions) {
-		return
+	if !slices.Equal(m.of[a.Instance], a.Versions) {
+		m.set(a)
 	}
-	m.set(a)
 	m.awaited = slices.DeleteFunc(m.awaited, func(w awaited) bool {
 		came := meet(w.versions, a.Versions)
 		if came {
