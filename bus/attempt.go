@@ -196,7 +196,7 @@ func (c *inCall) sendRest(ctx context.Context, query []byte) error {
 			return nil
 		case send:
 			frame := wire.Chunk{Call: c.id, Seq: seq, Data: piece}
-			if err := p.publish(frame.Append(packet)); err != nil {
+			if err := p.publish(c.box.next(), frame.Append(packet)); err != nil {
 				return c.box.failed(err, c.route.desc)
 			}
 			seq++

@@ -14,10 +14,12 @@ import (
 )
 
 // How much of a feed its readers may be behind, and how long a client waits for
-// its frames: from Join to Join, and until it asks for a stream of its own.
+// its frames: from the first Join to the second, which doubles with each, at most,
+// and until it asks for a stream of its own.
 const (
 	inFeedBytes  = 4 << 20
 	inFeedChunks = 4096
+	joinSoon     = 10 * time.Millisecond
 	joinAgain    = 100 * time.Millisecond
 	feedReaches  = time.Second
 )
@@ -49,9 +51,15 @@ type inFeed struct {
 	outages uint64        // of the connection, since it began
 	cut     *Error        // why the last of them
 	away    bool          // there is one
+	adrift  bool          // nobody read when the connection was lost: what is in the ring may be of long ago
 	asking  bool          // a Join was not answered yet
-	asked   time.Duration // when it was sent
+	queued  bool          // it is not sent yet
+	asked   time.Duration // when it was
+	pause   time.Duration // from then until it is repeated
 	from    uint64        // with which position
+	message uint64        // in which message
+	unheard bool          // which nobody received: the next sign of the instance is answered by a Join
+	signed  time.Duration // when one was last
 	heard   time.Duration // when a frame came on the feed's subject last
 	idle    time.Duration // since when there are no readers
 	ending  bool          // it ends at position endAt
@@ -157,6 +165,11 @@ func (f *inFeed) take(frame *wire.Feed, toAll bool) error {
 		f.proven, f.heard = true, now
 	}
 	missing := c.Before > f.order.Have()
+	if f.adrift && missing { // of what nobody waits for
+		f.begin(c.Before)
+		missing = false
+	}
+	f.adrift = false
 	f.order.Take(c.Span, c, c.size, f.add)
 	switch mark := c.Before == c.Last; {
 	case !toAll && mark: // the end of the answer
@@ -164,7 +177,9 @@ func (f *inFeed) take(frame *wire.Feed, toAll bool) error {
 		if f.order.Behind() && f.order.Have() > f.from {
 			f.join(now) // for more
 		}
-	case missing && toAll && !f.asking:
+	case toAll && f.unheard:
+		f.sign(now)
+	case toAll && missing && (!f.asking || now-f.asked >= joinAgain):
 		f.join(now)
 	}
 	f.settle(now)
@@ -203,17 +218,11 @@ func (f *inFeed) changed() {
 	f.waiting = f.waiting[:0]
 }
 
-// join asks to be a member and for what is missing. f.mu is held.
-func (f *inFeed) join(now time.Duration) {
-	f.asking, f.asked, f.from = true, now, f.order.Have()
-	f.peer.join(f)
-}
-
-// joinFrame says what the newest Join does.
-func (f *inFeed) joinFrame() wire.Join {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	return wire.Join{Call: f.call, Feed: f.key.token, From: f.order.Have()}
+// begin makes the feed one that begins behind position at. f.mu is held.
+func (f *inFeed) begin(at uint64) {
+	f.first = f.next()
+	f.ring, f.bytes, f.passed = nil, 0, f.first
+	f.base, f.order, f.adrift = at, flow.NewOrder[*chunk](at), false
 }
 
 // interrupted notes that the connection was lost, for readers that are told.
@@ -224,44 +233,6 @@ func (f *inFeed) interrupted(e *Error) {
 	f.outages++
 	f.cut, f.away, f.proven = e, true, false
 	f.changed()
-}
-
-// rejoin joins anew, after the connection was made again or the instance has
-// forgotten us.
-func (f *inFeed) rejoin(unproven bool) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	now := f.box.now()
-	if unproven {
-		f.proven, f.heard, f.away = false, now, false
-	}
-	if !f.over {
-		f.join(now)
-	}
-}
-
-// reset takes the instance's word that it knows of no such membership: a Join was
-// lost or, if it was told so before the Join that is on its way, it has forgotten
-// this client.
-func (f *inFeed) reset() {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	switch {
-	case f.over:
-	case f.asking:
-		f.over, f.end = true, f.lost("the responder has forgotten this client; open again")
-		f.changed()
-	default:
-		f.join(f.box.now())
-	}
-}
-
-// reached takes the instance's word that it has published up to position top,
-// some of which may be on its way.
-func (f *inFeed) reached(top uint64) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.order.Reached(top)
 }
 
 // ends takes the instance's word that the feed ends at a position.

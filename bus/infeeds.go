@@ -21,7 +21,7 @@ func (b *mailbox) subscribeFeed(p *peer, d Description, name string, key inFeedK
 		box: b, peer: p, desc: d, name: name, key: key, call: b.next(),
 		subject: wire.FeedSubject(name, d.Version, key.instance, key.token),
 		order:   flow.NewOrder[*chunk](at), base: at, readers: map[*watcher]struct{}{}, heard: now, idle: now,
-		asking: true, asked: now, from: at,
+		asking: true, queued: true, asked: now, pause: joinSoon, from: at,
 	}
 	var err error
 	if f.sub, err = b.feedConn.Subscribe(f.subject, "", f.receive); err != nil {
@@ -61,7 +61,7 @@ func (b *mailbox) tickFeeds(now time.Duration, late bool) {
 // rejoin joins all feeds anew.
 func (b *mailbox) rejoin() {
 	for _, f := range b.joins {
-		f.rejoin(true)
+		f.rejoin()
 	}
 }
 

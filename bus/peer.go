@@ -283,13 +283,18 @@ func (p *peer) flush() {
 	}
 	p.mu.Unlock()
 
+	n := p.box.next() // of the first message, with the Joins
 	for _, f := range joins {
-		frames = f.joinFrame().Append(frames)
+		if len(frames) > batchSize {
+			p.sent(p.publish(n, frames))
+			n, frames = p.box.next(), nil
+		}
+		frames = f.joinFrame(n).Append(frames)
 	}
 	for _, c := range credits {
 		if len(frames) > batchSize {
-			p.sent(p.publish(frames))
-			frames = nil
+			p.sent(p.publish(n, frames))
+			n, frames = p.box.next(), nil
 		}
 		frames = wire.Credit{Call: c.id, Total: c.granted(), Peer: peerCredit}.Append(frames)
 	}
@@ -301,13 +306,16 @@ func (p *peer) flush() {
 		for _, call := range feeds {
 			b.Calls = append(b.Calls, wire.BeatCall{Call: call})
 		}
-		for _, part := range split(b) {
-			p.sendBeat(part.Append(frames))
+		for i, part := range split(b) {
+			if i > 0 {
+				n = p.box.next()
+			}
+			p.sendBeat(n, part.Append(frames))
 			frames = nil
 		}
 	}
 	if len(frames) > 0 {
-		p.sent(p.publish(frames))
+		p.sent(p.publish(n, frames))
 	}
 }
 
@@ -343,10 +351,10 @@ func (p *peer) gathered() (frames []byte) {
 	return frames
 }
 
-// sendBeat sends a heartbeat, of which the broker may say that nobody was there.
-func (p *peer) sendBeat(frames []byte) {
+// sendBeat sends a heartbeat, of which the broker may say that nobody was there, as
+// message n.
+func (p *peer) sendBeat(n uint64, frames []byte) {
 	b := p.box
-	n := b.next()
 	b.mu.Lock()
 	p.mu.Lock()
 	ctl := p.ctl
@@ -365,14 +373,13 @@ func (p *peer) sendBeat(frames []byte) {
 	}
 }
 
-// publish sends frames to the newest address. Each message brings a fresh
-// address of ours, which renews what account borders and response permissions
-// have granted.
-func (p *peer) publish(frames []byte) error {
+// publish sends frames to the newest address as message n. Each message brings a
+// fresh address of ours, which renews what account borders and response
+// permissions have granted.
+func (p *peer) publish(n uint64, frames []byte) error {
 	p.mu.Lock()
 	ctl := p.ctl
 	p.mu.Unlock()
-	n := p.box.next()
 	return p.box.conn.Publish(ctl, p.box.reply(n), wire.AppendNumber(frames, n))
 }
 

@@ -84,7 +84,8 @@ func TestTheDocumentHasTheTimersOfTheCode(t *testing.T) {
 	add("mark", markSoon)
 	add("feed kept", feedKept)
 	add("feed idle", feedIdle)
-	add("feed join", joinAgain)
+	add("feed join", joinSoon)
+	add("feed join, at most", joinAgain)
 	add("feed reaches", feedReaches)
 	compare(t, "## Timers", want)
 }

@@ -414,6 +414,9 @@ func (b *mailbox) unheard(n uint64, header map[string][]string) {
 		q.answer(answer{nobody: true})
 		return
 	}
+	for _, f := range b.joins {
+		f.nobody(n)
+	}
 	if p := b.probes[n]; p != nil {
 		delete(b.probes, n)
 		if p.unheard(b.now()) == flow.Dead {

@@ -89,7 +89,11 @@ func (b *mailbox) watcher(p *peer, d Description, name string, key inFeedKey, at
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if at < f.base {
+	switch {
+	case f.adrift, at < f.base && len(f.readers) == 0: // what is missing was not asked for
+		f.begin(at)
+		f.join(b.now())
+	case at < f.base:
 		return nil, f.stale()
 	}
 	f.order.Reached(at)
@@ -133,15 +137,14 @@ func (w *watcher) begin(ctx context.Context) error {
 		case ready:
 			return nil
 		case again == nil:
-			again, giveUp = time.NewTimer(joinAgain), time.NewTimer(feedReaches)
+			again, giveUp = time.NewTimer(f.repeat()), time.NewTimer(feedReaches)
 			defer again.Stop()
 			defer giveUp.Stop()
 		}
 		select {
 		case <-w.wake:
 		case <-again.C:
-			f.rejoin(false)
-			again.Reset(joinAgain)
+			again.Reset(f.repeat())
 		case <-giveUp.C:
 			w.leave()
 			f.box.reachless(f)
