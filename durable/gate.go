@@ -38,18 +38,24 @@ func (g *gate) enter(ctx context.Context) (leave func(), ok bool) {
 		return leave, true
 	}
 	defer g.waiting.Add(-1)
-	for crowd := g.waiting.Add(1); ; crowd = g.waiting.Load() {
-		pause := time.NewTimer(rand.N(max(time.Millisecond, time.Duration(crowd)*askEvery)))
+	pause := time.NewTimer(pauseIn(g.waiting.Add(1))) // one for all pauses: a crowd makes many
+	defer pause.Stop()
+	for {
 		select {
 		case <-pause.C:
 		case <-ctx.Done():
-			pause.Stop()
 			return nil, false
 		}
 		if leave, ok = g.admit(); ok {
 			return leave, true
 		}
+		pause.Reset(pauseIn(g.waiting.Load()))
 	}
+}
+
+// pauseIn is how long one of a crowd waits before it asks again.
+func pauseIn(crowd int64) time.Duration {
+	return rand.N(max(time.Millisecond, time.Duration(crowd)*askEvery))
 }
 
 func (g *gate) admit() (leave func(), ok bool) {
