@@ -17,12 +17,16 @@ import (
 // its frames: from the first Join to the second, which doubles with each, at most,
 // and until it asks for a stream of its own.
 const (
-	inFeedBytes  = 4 << 20
-	inFeedChunks = 4096
-	joinSoon     = 10 * time.Millisecond
-	joinAgain    = 100 * time.Millisecond
-	feedReaches  = time.Second
+	inFeedBytes   = 4 << 20
+	inFeedChunks  = 4096
+	inFeedUpdates = 1 << 18 // each has elementRoom besides
+	joinSoon      = 10 * time.Millisecond
+	joinAgain     = 100 * time.Millisecond
+	feedReaches   = time.Second
 )
+
+// elementRoom is the memory of a feedElement, beside its bytes: it may have none.
+const elementRoom = 96
 
 // An inFeed is the client's end of a feed: one subscription for all of its
 // readers in this process. What comes is put in order, taken apart once and kept
@@ -44,6 +48,7 @@ type inFeed struct {
 	first   uint64 // number of ring[0]; they count up from 0
 	base    uint64 // position before it
 	bytes   int    // in ring
+	updates int    // in ring
 	passed  uint64 // number of the first chunk that came since the last tick
 	readers map[*watcher]struct{}
 	waiting []*watcher    // to be woken by the next change
@@ -74,7 +79,7 @@ type inFeedKey struct{ instance, token string }
 // A chunk is one frame of a feed.
 type chunk struct {
 	flow.Span
-	size     int
+	size     int // of its message
 	elements []feedElement
 }
 
@@ -170,7 +175,7 @@ func (f *inFeed) take(frame *wire.Feed, toAll bool) error {
 		missing = false
 	}
 	f.adrift = false
-	f.order.Take(c.Span, c, c.size, f.add)
+	f.order.Take(c.Span, c, c.size+elementRoom*len(c.elements), f.add)
 	switch mark := c.Before == c.Last; {
 	case !toAll && mark: // the end of the answer
 		f.asking = false
@@ -192,13 +197,15 @@ func (f *inFeed) take(frame *wire.Feed, toAll bool) error {
 func (f *inFeed) add(_ flow.Span, c *chunk) {
 	f.ring = append(f.ring, c)
 	f.bytes += c.size
-	for len(f.ring) > 1 && (f.bytes > inFeedBytes || len(f.ring) > inFeedChunks) {
+	f.updates += len(c.elements)
+	for len(f.ring) > 1 && (f.bytes > inFeedBytes || f.updates > inFeedUpdates || len(f.ring) > inFeedChunks) {
 		f.drop()
 	}
 }
 
 func (f *inFeed) drop() {
 	f.bytes -= f.ring[0].size
+	f.updates -= len(f.ring[0].elements)
 	f.base = f.ring[0].Last
 	f.ring[0] = nil // or the slice would keep it
 	f.ring = f.ring[1:]
@@ -221,7 +228,7 @@ func (f *inFeed) changed() {
 // begin makes the feed one that begins behind position at. f.mu is held.
 func (f *inFeed) begin(at uint64) {
 	f.first = f.next()
-	f.ring, f.bytes, f.passed = nil, 0, f.first
+	f.ring, f.bytes, f.updates, f.passed = nil, 0, 0, f.first
 	f.base, f.order, f.adrift = at, flow.NewOrder[*chunk](at), false
 }
 

@@ -122,6 +122,7 @@ func TestTheDocumentHasTheLimitsOfTheCode(t *testing.T) {
 	add("feed replay", feedReplay)
 	add("feed behind", inFeedBytes)
 	add("feed chunks", inFeedChunks)
+	add("feed updates", inFeedUpdates)
 	add("id", maxID)
 	add("versions", maxVersions)
 	add("instances", maxInstances)

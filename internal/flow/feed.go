@@ -12,7 +12,7 @@ type Span struct{ Before, Last uint64 }
 // for again.
 const (
 	maxStash      = 256 // frames
-	maxStashBytes = 1 << 20
+	maxStashBytes = 4 << 20
 )
 
 // An Order puts the frames of one feed in order, as they come on several ways:
