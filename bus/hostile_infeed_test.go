@@ -216,6 +216,7 @@ func TestAFeedThatEndsBeyondWhatComesIsLost(t *testing.T) {
 			l.feed(frame(0, 3))
 			l.answer(end(l.membership(), 0, count))
 			time.Sleep(10 * time.Second)
+			synctest.Wait()
 			if !l.ended || !errors.Is(l.err, bus.Lost) && !errors.Is(l.err, bus.Gone) || len(l.read) != 3 {
 				t.Errorf("ended: %v, %v; read %v", l.ended, l.err, l.read)
 			}
