@@ -38,7 +38,7 @@ type guard struct {
 	ctx    context.Context
 	by     callee
 	seq    iter.Seq2[Element, error]
-	done   <-chan struct{} // of ctx, which is asked for its error only once it has one
+	done   <-chan struct{} // of ctx, to be looked at before each update; nil where push does so for each message
 	inside bool            // the handler's code is running, not the reader's
 	left   bool            // the reader has enough
 	err    error           // the handler's end
@@ -61,15 +61,19 @@ func (g *guard) end(yield func(Element, error) bool) {
 }
 
 func (g *guard) loop(yield func(Element, error) bool) {
-	g.inside, g.done = true, g.ctx.Done()
+	g.inside = true
+	if _, ok := g.by.(*job); !ok {
+		g.done = g.ctx.Done()
+	}
 	defer g.recover()
 	for e, err := range g.seq {
-		select {
-		case <-g.done:
+		if g.done != nil && isClosed(g.done) {
 			return
-		default:
 		}
 		if err != nil {
+			if g.ctx.Err() != nil {
+				return
+			}
 			if err = g.failed(err); g.err != nil {
 				return
 			}
@@ -80,6 +84,15 @@ func (g *guard) loop(yield func(Element, error) bool) {
 		if g.left {
 			return
 		}
+	}
+}
+
+func isClosed(c <-chan struct{}) bool {
+	select {
+	case <-c:
+		return true
+	default:
+		return false
 	}
 }
 

@@ -148,7 +148,9 @@ func (s *outStream) begin(r Reply) error {
 	return nil
 }
 
-// push sends one update. It waits while the reader has no room for it.
+// push sends one update. It waits while the reader has no room for it. Whether the
+// call is over it asks at the first update of each message, as a look at a context
+// costs as much as writing a short update.
 func (s *outStream) push(ctx context.Context, e Element) error {
 	s.mu.Lock()
 	b := s.gathering()
@@ -161,11 +163,17 @@ func (s *outStream) push(ctx context.Context, e Element) error {
 		return s.pushSlowly(ctx, b)
 	}
 	s.mu.Unlock()
-	if size < batchSize {
-		s.soon()
+	switch {
+	case size >= batchSize:
+		return s.full(ctx)
+	case s.queued.Load():
 		return nil
 	}
-	return s.full(ctx)
+	s.job.srv.out.add(s)
+	if ctx.Err() != nil {
+		return contextError(ctx, s.job.point.Description)
+	}
+	return nil
 }
 
 func unencodable(err error, d Description) error {
