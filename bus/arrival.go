@@ -25,9 +25,10 @@ func meet(a, b []int) bool {
 }
 
 // comes returns a channel that is closed when an instance that serves one of
-// versions of name is announced; nil where too much is waited for. b.mu is held.
+// versions of name is announced; nil where too much is waited for, or nothing will
+// be heard any more. b.mu is held.
 func (b *mailbox) comes(name string, versions ...int) <-chan struct{} {
-	if b.menus[name] == nil && len(b.menus) >= maxHeard {
+	if b.closed || b.menus[name] == nil && len(b.menus) >= maxHeard {
 		return nil
 	}
 	m := b.menu(name)

@@ -152,6 +152,9 @@ func (s *outStream) begin(r Reply) error {
 // call is over it asks at the first update of each message, as a look at a context
 // costs as much as writing a short update.
 func (s *outStream) push(ctx context.Context, e Element) error {
+	if !s.queued.Load() && ctx.Err() != nil {
+		return contextError(ctx, s.job.point.Description)
+	}
 	s.mu.Lock()
 	b := s.gathering()
 	if err := e.addTo(b); err != nil {
@@ -163,17 +166,11 @@ func (s *outStream) push(ctx context.Context, e Element) error {
 		return s.pushSlowly(ctx, b)
 	}
 	s.mu.Unlock()
-	switch {
-	case size >= batchSize:
-		return s.full(ctx)
-	case s.queued.Load():
+	if size < batchSize {
+		s.soon()
 		return nil
 	}
-	s.job.srv.out.add(s)
-	if ctx.Err() != nil {
-		return contextError(ctx, s.job.point.Description)
-	}
-	return nil
+	return s.full(ctx)
 }
 
 func unencodable(err error, d Description) error {
