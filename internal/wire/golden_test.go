@@ -89,3 +89,24 @@ func TestFramesAreAsTheGoldenFileHasThem(t *testing.T) {
 		t.Errorf("frames are not as in %s; if they should differ, run with -update\n%s", file, b.String())
 	}
 }
+
+func TestTheGoldenFileHasEveryKindOfFrame(t *testing.T) {
+	has := map[wire.Kind]bool{}
+	for _, g := range golden {
+		for rest := g.packet; ; {
+			k, _, after, err := wire.Next(rest)
+			if err != nil {
+				t.Fatalf("%s: %v", g.name, err)
+			}
+			if k == 0 {
+				break
+			}
+			has[k], rest = true, after
+		}
+	}
+	for k := wire.KindOpen; k <= wire.KindFeed; k++ {
+		if !has[k] {
+			t.Errorf("there is no %v", k)
+		}
+	}
+}
