@@ -11,7 +11,7 @@ N        ?= 10000
 SEED     ?= 1
 CORES    ?= $(shell nproc)
 
-.PHONY: help check test parity race fuzz bench benchstat compare performance integration soak soak-sim lint generate demo
+.PHONY: help check test parity race brokers fuzz bench benchstat compare performance integration soak soak-sim lint generate demo
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -27,6 +27,9 @@ parity: ## run all tests and write their counts into docs/parity.md
 
 race: ## run all tests under the race detector
 	go test -race ./...
+
+brokers: ## run what tests the broker on other versions of nats-server
+	.ci/brokers
 
 integration: ## run the tests on embedded NATS only
 	go test -count=1 ./integration/...

@@ -22,7 +22,7 @@ import (
 )
 
 // guarded runs a broker on which each user lacks what its name says.
-func guarded(t *testing.T) (url string) { return broker.Run(t, guards()).URL() }
+func guarded(t *testing.T) (url string) { return runBroker(t, guards()).URL() }
 
 // guardedCluster runs three of them.
 func guardedCluster(t *testing.T) *broker.Cluster { return broker.RunCluster(t, guards()) }
@@ -246,7 +246,7 @@ func TestAResponderThatMayNotAnswerIsNoAnswer(t *testing.T) {
 // accounts are a broker's on which callers reach the responder of another
 // account through an export of response type.
 func accounts(t *testing.T, response string) (url string) {
-	return broker.Run(t, broker.Options{Config: fmt.Sprintf(`
+	return runBroker(t, broker.Options{Config: fmt.Sprintf(`
 		accounts {
 			R: {
 				users: [{user: responder, password: responder}]

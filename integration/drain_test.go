@@ -17,7 +17,7 @@ import (
 // Four callers make more than 200 calls a second at two responders, one of
 // which leaves and comes back again and again.
 func TestDrainsUnderLoadFailNothing(t *testing.T) {
-	url := broker.Run(t, broker.Options{}).URL()
+	url := runBroker(t, broker.Options{}).URL()
 	serve(t, url, bystanders()...)
 	ctx, stop := context.WithCancel(t.Context())
 	var wg sync.WaitGroup

@@ -51,7 +51,7 @@ func childKeeper(ctx context.Context, url string) error {
 // Each keeper is an epoch. Over its death and the broker's a replica is always at
 // a position that one of them had; over the broker's it is not fetched anew.
 func TestAReplicaOutlivesItsRespondersProcessAndTheBroker(t *testing.T) {
-	brk := broker.Run(t, broker.Options{})
+	brk := runBroker(t, broker.Options{})
 	old := startChild(t, "keeper", brk.URL())
 	var wrong atomic.Int64
 	apply := func(s, u tally) tally {
@@ -162,7 +162,7 @@ func sessions(c bus.Caller, made *atomic.Int64) durable.Recipe[*session] {
 
 func TestAValueIsMadeAgainAfterItsRespondersProcessOrTheBrokerDied(t *testing.T) {
 	const users = 50
-	brk := broker.Run(t, broker.Options{})
+	brk := runBroker(t, broker.Options{})
 	old := startChild(t, "responder", brk.URL())
 	var made atomic.Int64
 	v := durable.NewValue(sessions(client(t, brk.URL()), &made))

@@ -115,7 +115,7 @@ var failures = []failure{
 }
 
 func TestEachFailureHasItsCodeAtOnce(t *testing.T) {
-	url := broker.Run(t, broker.Options{}).URL()
+	url := runBroker(t, broker.Options{}).URL()
 	var handlers []bus.Handler
 	for _, s := range shapes {
 		name := s.kind.String()

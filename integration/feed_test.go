@@ -53,15 +53,15 @@ func readCount(ctx context.Context, c bus.Caller, want int) error {
 
 func TestReadersWhoJoinABusyFeedMissNothing(t *testing.T) {
 	t.Parallel()
-	cluster := broker.RunCluster(t, broker.Options{})
+	cluster := runCluster(t, broker.Options{})
 	pub := newCount()
-	serve(t, cluster.Node(0).URL(), countOf(pub))
+	serve(t, cluster[0].URL(), countOf(pub))
 	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 	defer cancel()
 	const clients, readers, updates = 3, 40, 20_000
 	callers := make([]bus.Caller, clients)
 	for i := range callers {
-		callers[i] = client(t, cluster.Node(i).URL())
+		callers[i] = client(t, cluster[i].URL())
 	}
 	var published atomic.Int64
 	errs := make(chan error, clients*readers)
@@ -110,7 +110,7 @@ func TestWithoutPermissionForFeedsStreamsArePrivate(t *testing.T) {
 	} {
 		t.Run(tt.what, func(t *testing.T) {
 			t.Parallel()
-			url := broker.Run(t, broker.Options{Users: []broker.User{
+			url := runBroker(t, broker.Options{Users: []broker.User{
 				{Name: "caller", Password: "caller", Subscribe: tt.caller},
 				{Name: "responder", Password: "responder", Publish: tt.other},
 			}}).URL()
@@ -144,7 +144,7 @@ func TestWithoutPermissionForFeedsStreamsArePrivate(t *testing.T) {
 // same count; one drains.
 func TestADurableStateOverFeedsMovesWithADrain(t *testing.T) {
 	t.Parallel()
-	url := broker.Run(t, broker.Options{}).URL()
+	url := runBroker(t, broker.Options{}).URL()
 	pubs := [2]*staterpc.Publisher[int, int]{newCount(), newCount()}
 	srvs := map[string]*bus.Server{}
 	for _, p := range pubs {

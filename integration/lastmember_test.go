@@ -19,10 +19,10 @@ import (
 // subject, unless the callers have gone before.
 func TestTheLastResponderOfAVersionInAClusterSwallowsNoCall(t *testing.T) {
 	const rounds = 6
-	cluster := broker.RunCluster(t, broker.Options{})
+	cluster := runCluster(t, broker.Options{})
 	serve := func(round int) *bus.Server {
 		find := func(_ context.Context, q ticket3) (ticket3, error) { return q, nil }
-		srv, err := bus.Serve(connect(t, cluster.Node(round%3).URL()), bus.Service{}, only(payFamily, []int{2 + round%2}).Handlers(find)...)
+		srv, err := bus.Serve(connect(t, cluster[round%3].URL()), bus.Service{}, only(payFamily, []int{2 + round%2}).Handlers(find)...)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -33,7 +33,7 @@ func TestTheLastResponderOfAVersionInAClusterSwallowsNoCall(t *testing.T) {
 	var wg sync.WaitGroup
 	var calls, failed atomic.Int64
 	for i := range 6 {
-		pay := only(payFamily, []int{2, 3}).Client(client(t, cluster.Node(i%3).URL()))
+		pay := only(payFamily, []int{2, 3}).Client(client(t, cluster[i%3].URL()))
 		wg.Go(func() {
 			for n := 0; ctx.Err() == nil; n++ {
 				calls.Add(1)

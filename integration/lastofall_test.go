@@ -20,7 +20,7 @@ import (
 func TestTheLastResponderOfAllSwallowsNoCall(t *testing.T) {
 	t.Parallel()
 	const rounds = 4
-	cluster := broker.RunCluster(t, broker.Options{})
+	cluster := runCluster(t, broker.Options{})
 	rpc := unaryrpc.RPC[int, int]{Name: "last.pay", Version: 1}
 	pay := func(_ context.Context, n int) (int, error) { return n, nil }
 	ctx, stop := context.WithCancel(t.Context())
@@ -28,7 +28,7 @@ func TestTheLastResponderOfAllSwallowsNoCall(t *testing.T) {
 	codes := map[string]int{}
 	var wg sync.WaitGroup
 	for i := range 6 {
-		call := rpc.Client(client(t, cluster.Node(i%3).URL()))
+		call := rpc.Client(client(t, cluster[i%3].URL()))
 		wg.Go(func() {
 			for n := 0; ctx.Err() == nil; n++ {
 				_, err := call(t.Context(), n)
@@ -48,7 +48,7 @@ func TestTheLastResponderOfAllSwallowsNoCall(t *testing.T) {
 	}
 	var longest time.Duration
 	for round := range rounds {
-		srv, err := bus.Serve(connect(t, cluster.Node(round%3).URL()), bus.Service{}, rpc.Handler(pay))
+		srv, err := bus.Serve(connect(t, cluster[round%3].URL()), bus.Service{}, rpc.Handler(pay))
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -21,7 +21,7 @@ func TestMain(m *testing.M) {
 		return
 	}
 	slog.SetDefault(slog.New(slog.NewTextHandler(io.Discard, nil)))
-	goleak.VerifyTestMain(m)
+	goleak.VerifyTestMain(m, goleak.Cleanup(func(code int) { os.Exit(usedProgram(code)) }))
 }
 
 // connect returns a connection that is closed with the test.
@@ -65,7 +65,7 @@ func client(t testing.TB, url string, options ...nats.Option) *bus.Client {
 // pair serves handlers through a broker and returns a client of them.
 func pair(t testing.TB, handlers ...bus.Handler) *bus.Client {
 	t.Helper()
-	url := broker.Run(t, broker.Options{}).URL()
+	url := runBroker(t, broker.Options{}).URL()
 	serve(t, url, handlers...)
 	return client(t, url)
 }

@@ -39,9 +39,9 @@ func shows(t *testing.T, d *menu.Directory, want ...int) time.Duration {
 }
 
 func TestADirectoryOfAClusterFollowsWhoComesAndLeaves(t *testing.T) {
-	servers := broker.RunCluster(t, broker.Options{})
-	serve(t, servers.Node(0).URL(), quote(1))
-	c := client(t, servers.Node(1).URL())
+	servers := runCluster(t, broker.Options{})
+	serve(t, servers[0].URL(), quote(1))
+	c := client(t, servers[1].URL())
 	d, err := menu.Watch(t.Context(), c)
 	if err != nil {
 		t.Fatal(err)
@@ -49,7 +49,7 @@ func TestADirectoryOfAClusterFollowsWhoComesAndLeaves(t *testing.T) {
 	defer d.Close()
 	shows(t, d, 1)
 	for range 3 {
-		srv, err := bus.Serve(connect(t, servers.Node(2).URL()), bus.Service{Name: "test"}, quote(1), quote(2))
+		srv, err := bus.Serve(connect(t, servers[2].URL()), bus.Service{Name: "test"}, quote(1), quote(2))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -113,9 +113,9 @@ func TestServedIsCurrentAfterAnAnnouncementAndAfterAskingWhereThatIsDenied(t *te
 }
 
 func TestWhoDrainsIsOffTheMenuBeforeItsCallsAreOver(t *testing.T) {
-	servers := broker.RunCluster(t, broker.Options{})
-	serve(t, servers.Node(0).URL(), quote(1))
-	c := client(t, servers.Node(1).URL())
+	servers := runCluster(t, broker.Options{})
+	serve(t, servers[0].URL(), quote(1))
+	c := client(t, servers[1].URL())
 	d, err := menu.Watch(t.Context(), c)
 	if err != nil {
 		t.Fatal(err)
@@ -123,7 +123,7 @@ func TestWhoDrainsIsOffTheMenuBeforeItsCallsAreOver(t *testing.T) {
 	defer d.Close()
 	begun, letGo := make(chan struct{}), make(chan struct{})
 	slow := unaryrpc.RPC[string, string]{Name: "market.quote", Version: 2}
-	srv := serve(t, servers.Node(2).URL(), slow.Handler(func(ctx context.Context, s string) (string, error) {
+	srv := serve(t, servers[2].URL(), slow.Handler(func(ctx context.Context, s string) (string, error) {
 		close(begun)
 		select {
 		case <-letGo:

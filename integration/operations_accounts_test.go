@@ -4,6 +4,7 @@ package integration
 
 import (
 	"context"
+	"strings"
 	"testing"
 	"time"
 
@@ -19,7 +20,11 @@ func TestTheOperatorsExportsCarryEveryKindOfCall(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer stop()
-	if _, err := quoteRPC.Client(alice)(t.Context(), ""); !isCode(err, bus.NoResponder) {
+	nobody := bus.NoResponder
+	if strings.HasPrefix(connect(t, url, unrefused(t, "alice")).ConnectedServerVersion(), "2.9.") {
+		nobody = bus.NoAnswer // 2.9 does not report across accounts that nobody listens
+	}
+	if _, err := quoteRPC.Client(alice)(t.Context(), ""); !isCode(err, nobody) {
 		t.Errorf("nobody serves: %v", err) // and the announcements are subscribed to
 	}
 	srv := servePricing(t, connect(t, url, unrefused(t, "pricer")), bus.Service{})

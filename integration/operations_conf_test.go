@@ -50,7 +50,7 @@ func conf(t *testing.T, name string, variables ...string) string {
 // operated runs a broker with a block of docs/operations.md.
 func operated(t *testing.T, name string, variables ...string) (url string) {
 	t.Helper()
-	return broker.Run(t, broker.Options{Config: conf(t, name, variables...)}).URL()
+	return runBroker(t, broker.Options{Config: conf(t, name, variables...)}).URL()
 }
 
 // user logs in, with an inbox of his own, and keeps what the broker refuses.

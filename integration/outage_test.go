@@ -59,7 +59,7 @@ type outage struct {
 }
 
 // newOutage connects a caller and a responder to two brokers, which may be one.
-func newOutage(t *testing.T, near, far *broker.Server) *outage {
+func newOutage(t *testing.T, near, far testBroker) *outage {
 	o := &outage{
 		t: t, near: broker.RunProxy(t, near.URL()), far: broker.RunProxy(t, far.URL()),
 		done: make(chan struct{}), began: make(chan int, 10*outageCalls), fates: map[string]int{},

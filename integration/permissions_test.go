@@ -49,7 +49,7 @@ func TestTheDocumentedPermissionsAreEnough(t *testing.T) {
 	t.Parallel()
 	asked := documented(t, "responder")
 	asked.Name, asked.Publish, asked.Responses = "responder by responses", broker.Subjects{Allow: []string{"_D.a.>"}}, &broker.Responses{Max: -1}
-	url := broker.Run(t, broker.Options{Users: []broker.User{
+	url := runBroker(t, broker.Options{Users: []broker.User{
 		documented(t, "caller"), documented(t, "responder"), documented(t, "tool"), asked,
 	}}).URL()
 	as := func(role, password string) *nats.Conn {

@@ -17,7 +17,7 @@ import (
 )
 
 // restart starts a broker again, killed first if it runs.
-func restart(t *testing.T, b *broker.Server) {
+func restart(t *testing.T, b testBroker) {
 	t.Helper()
 	if err := b.Restart(); err != nil {
 		t.Fatal(err)
@@ -25,7 +25,7 @@ func restart(t *testing.T, b *broker.Server) {
 }
 
 func TestABrokerThatRestartsLosesNothingSilently(t *testing.T) {
-	brk := broker.Run(t, broker.Options{})
+	brk := runBroker(t, broker.Options{})
 	o := newOutage(t, brk, brk)
 	calls := o.underWay()
 	start := time.Now()
@@ -37,7 +37,7 @@ func TestABrokerThatRestartsLosesNothingSilently(t *testing.T) {
 }
 
 func TestUpdatesThatARestartSwallowsAreReportedAsLost(t *testing.T) {
-	brk := broker.Run(t, broker.Options{})
+	brk := runBroker(t, broker.Options{})
 	o := newOutage(t, brk, brk)
 	calls := o.underWay()
 	o.near.Partition(broker.ToClient)
@@ -52,28 +52,28 @@ func TestUpdatesThatARestartSwallowsAreReportedAsLost(t *testing.T) {
 }
 
 func TestANodeThatRestartsUnderTheCallerLosesNothingSilently(t *testing.T) {
-	c := broker.RunCluster(t, broker.Options{})
-	o := newOutage(t, c.Node(0), c.Node(1))
+	c := runCluster(t, broker.Options{})
+	o := newOutage(t, c[0], c[1])
 	calls := o.underWay()
 	start := time.Now()
-	c.Node(0).Kill()
+	c[0].Kill()
 	o.disconnected(calls, start)
 	o.refused()
-	restart(t, c.Node(0))
+	restart(t, c[0])
 	o.over()
 }
 
 func TestANodeThatRestartsUnderTheResponderLosesNothingSilently(t *testing.T) {
-	c := broker.RunCluster(t, broker.Options{})
-	o := newOutage(t, c.Node(0), c.Node(1))
+	c := runCluster(t, broker.Options{})
+	o := newOutage(t, c[0], c[1])
 	calls := o.underWay()
-	restart(t, c.Node(1))
+	restart(t, c[1])
 	o.over()
 	o.distinct(calls)
 }
 
 func TestALinkThatIsCutLosesNothingSilently(t *testing.T) {
-	brk := broker.Run(t, broker.Options{})
+	brk := runBroker(t, broker.Options{})
 	for _, cut := range []struct {
 		name      string
 		near, far bool
@@ -101,7 +101,7 @@ func TestAFrozenLinkEndsEverythingWithinTheBound(t *testing.T) {
 	for _, side := range []string{"caller", "responder"} {
 		t.Run(side, func(t *testing.T) {
 			t.Parallel()
-			brk := broker.Run(t, broker.Options{})
+			brk := runBroker(t, broker.Options{})
 			o := newOutage(t, brk, brk)
 			proxy := o.near
 			if side == "responder" {
@@ -148,7 +148,7 @@ func TestAFrozenLinkEndsEverythingWithinTheBound(t *testing.T) {
 }
 
 func TestADurableStreamTellsOfARestartAndGoesOn(t *testing.T) {
-	brk := broker.Run(t, broker.Options{})
+	brk := runBroker(t, broker.Options{})
 	o := newOutage(t, brk, brk)
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 	defer cancel()
@@ -188,7 +188,7 @@ func TestADurableStreamTellsOfARestartAndGoesOn(t *testing.T) {
 }
 
 func TestACallerThatIsThereBeforeItsBrokerLearnsWhenItComes(t *testing.T) {
-	brk := broker.Run(t, broker.Options{})
+	brk := runBroker(t, broker.Options{})
 	brk.Kill()
 	cl := client(t, brk.URL())
 	_, err := jobRPC.Client(cl)(t.Context(), -1)

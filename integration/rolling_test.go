@@ -42,7 +42,7 @@ const (
 // A rolling is one rolling upgrade of a fleet on a cluster, with its callers.
 type rolling struct {
 	t       *testing.T
-	cluster *broker.Cluster
+	cluster []testBroker
 	urls    []string // of the nodes behind the tap, for callers
 	kill    bool
 	rate    int
@@ -68,7 +68,7 @@ type rolling struct {
 // A member is one responder of the fleet.
 type member struct {
 	*child
-	node     *broker.Server
+	node     testBroker
 	instance string
 }
 
@@ -86,12 +86,12 @@ type stage struct {
 
 // newRolling makes an upgrade that will have this many stages of replacements.
 func newRolling(t *testing.T, kill bool, stages int) *rolling {
-	r := &rolling{t: t, kill: kill, cluster: broker.RunCluster(t, broker.Options{}), tally: t.TempDir(), tap: newTap(), began: time.Now(), ends: map[string]int{}}
+	r := &rolling{t: t, kill: kill, cluster: runCluster(t, broker.Options{}), tally: t.TempDir(), tap: newTap(), began: time.Now(), ends: map[string]int{}}
 	rate, length := rollScale()
 	r.rate, r.rest = rate, length/time.Duration(stages*fleetSize)
 	t.Setenv(rollTally, r.tally)
 	for i := range 3 {
-		r.urls = append(r.urls, r.tap.callers(t, r.cluster.Node(i).URL()))
+		r.urls = append(r.urls, r.tap.callers(t, r.cluster[i].URL()))
 	}
 	return r
 }
@@ -103,7 +103,7 @@ func (r *rolling) start(i int, versions []int) *member {
 		r.t.Fatal(err)
 	}
 	r.t.Setenv(rollVersions, string(list))
-	m := &member{node: r.cluster.Node(i % 3)}
+	m := &member{node: r.cluster[i%3]}
 	m.child = startChild(r.t, "rolling responder", r.tap.responder(r.t, m.node.URL(), m))
 	m.instance = m.line(r.t)
 	return m

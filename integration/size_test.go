@@ -233,7 +233,7 @@ func TestWhatIsTooLargeIsRefusedAtItsSenderWithBothNumbers(t *testing.T) {
 
 func TestNoMessageIsLargerThanTheBrokerTakes(t *testing.T) {
 	const most = 20 << 10
-	url := broker.Run(t, broker.Options{Config: fmt.Sprint("max_payload: ", most)}).URL()
+	url := runBroker(t, broker.Options{Config: fmt.Sprint("max_payload: ", most)}).URL()
 	serve(t, url, bigHandlers()...)
 	c := client(t, url)
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
