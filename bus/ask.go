@@ -142,11 +142,11 @@ func (b *mailbox) answered(token string, f *wire.Served) {
 	q, ok := b.asks[n]
 	b.mu.Unlock()
 	if !ok {
-		b.drops.add(dropLate, "answer of", f.Instance)
+		b.drops.add(dropLate, "peer", f.Instance)
 		return
 	}
 	if !q.answer(a) {
-		b.drops.add(dropOverflow, "answer of", f.Instance)
+		b.drops.add(dropOverflow, "peer", f.Instance)
 	}
 }
 

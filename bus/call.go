@@ -6,6 +6,7 @@ import (
 	"context"
 	"fmt"
 	"iter"
+	"log/slog"
 
 	"github.com/durabus/durabus/internal/wire"
 )
@@ -49,6 +50,9 @@ func (d Description) String() string {
 	}
 	return fmt.Sprintf("%s.v%d", d.Name, d.Version)
 }
+
+// LogValue has logs say what String does.
+func (d Description) LogValue() slog.Value { return slog.StringValue(d.String()) }
 
 // Metadata is text that travels beside a query or a reply: at most 16 KiB, keys
 // and values together. More is refused by the sender, never cut.

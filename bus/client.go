@@ -174,7 +174,11 @@ func (cl *Client) send(ctx context.Context, c Call) (Reply, error) {
 	}
 	how := attempt{route: route}
 	r, err := cl.attempts(ctx, c, &how)
-	if e, ok := err.(*Error); ok && how.silent && !e.MayHaveRun {
+	e, ok := err.(*Error)
+	if ok && e.Code == Busy {
+		cl.box.troubles.add(troubleBusy, c.Description, e.Instance, "call", e.CallID)
+	}
+	if ok && how.silent && !e.MayHaveRun {
 		both := *e // which speaks of the second attempt alone
 		both.MayHaveRun = true
 		return r, &both
@@ -225,7 +229,16 @@ func (cl *Client) attempts(ctx context.Context, c Call, how *attempt) (Reply, er
 		default:
 			return r, err
 		}
+		cl.box.troubles.add(troubleRetried, c.Description, e.Instance, "call", e.CallID, "why", e.again())
 	}
+}
+
+// again says why a call that ended with e is sent again.
+func (e *Error) again() string {
+	if e.Err != nil {
+		return e.Err.Error()
+	}
+	return e.Message
 }
 
 // maxOldFeeds is how many feeds that do not go on behind their state are believed

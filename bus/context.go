@@ -82,6 +82,10 @@ type Resume struct {
 	// Admit waits until an attempt may be made, after whose end leave is called.
 	// It reports false if ctx was done first.
 	Admit func(ctx context.Context) (leave func(), ok bool)
+
+	// Anew says that the stream takes the place of one that was open before, for
+	// [Counters.Refetched].
+	Anew bool
 }
 
 // WithResume returns a context whose streams, where the responder keeps a

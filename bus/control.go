@@ -32,7 +32,7 @@ func (s *Server) control(m transport.Msg) {
 	}
 	number, err := wire.Number(m.Data)
 	if err != nil {
-		s.drops.add(dropMalformed, "client", sess.client, "error", err)
+		s.drops.add(dropMalformed, "peer", sess.client, "error", err)
 		return
 	}
 	sess.heard.Store(true)
@@ -50,7 +50,7 @@ func (s *Server) control(m transport.Msg) {
 			err = sess.frame(kind, body)
 		}
 		if err != nil {
-			s.drops.add(dropOf(err), "client", sess.client, "frame", kind, "error", err)
+			s.drops.add(dropOf(err), "peer", sess.client, "frame", kind, "error", err)
 			if rest == nil {
 				return
 			}
@@ -116,7 +116,7 @@ func (s *session) frame(k wire.Kind, body []byte) error {
 		}
 		j := s.find(f.Call)
 		if j == nil {
-			s.srv.drops.add(dropLate, "client", s.client, "call", f.Call)
+			s.srv.drops.add(dropLate, "peer", s.client, "call", f.Call)
 			return nil
 		}
 		j.query.piece(j, &f)
@@ -133,7 +133,7 @@ func (s *session) frame(k wire.Kind, body []byte) error {
 		}
 		return s.join(&f)
 	default:
-		s.srv.drops.add(dropMisplaced, "client", s.client, "frame", k)
+		s.srv.drops.add(dropMisplaced, "peer", s.client, "frame", k)
 	}
 	return nil
 }
@@ -142,7 +142,7 @@ func (s *session) frame(k wire.Kind, body []byte) error {
 // here, which it missed.
 func (s *session) heardBeat(f *wire.Beat) {
 	if f.From != s.client {
-		s.srv.drops.add(dropStranger, "client", s.client, "from", f.From)
+		s.srv.drops.add(dropStranger, "peer", s.client, "from", f.From)
 		return
 	}
 	s.grant(f.Peer)

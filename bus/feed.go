@@ -42,6 +42,7 @@ type feed struct {
 	source  Source
 	ctx     context.Context
 	cancel  context.CancelCauseFunc
+	since   time.Duration // it began
 	begun   chan struct{} // closed when the pump has begun, or cannot
 	wanted  chan struct{} // closed when somebody joined
 	queued  atomic.Bool

@@ -248,8 +248,8 @@ func (s *session) leave(call uint64) {
 	}
 }
 
-// leaveAll ends the memberships of a client that is gone.
-func (s *session) leaveAll() {
+// leaveAll ends the memberships of a client that is gone, and returns how many.
+func (s *session) leaveAll() int {
 	s.mu.Lock()
 	feeds := s.feeds
 	s.feeds = nil
@@ -257,6 +257,7 @@ func (s *session) leaveAll() {
 	for call, f := range feeds {
 		f.leave(s, call)
 	}
+	return len(feeds)
 }
 
 func (s *session) isMember(call uint64) bool {

@@ -71,7 +71,7 @@ func (s *Server) feedOf(p *endpoint, c Call, asked place) *feed {
 	}
 	f := &feed{
 		srv: s, point: p, key: key, token: newID(), counts: c.Kind == Pipe,
-		begun: make(chan struct{}), wanted: make(chan struct{}), members: map[*session]uint64{}, idle: s.now(),
+		begun: make(chan struct{}), wanted: make(chan struct{}), members: map[*session]uint64{}, idle: s.now(), since: s.now(),
 	}
 	f.subject = wire.FeedSubject(wire.FullName(s.svc.Prefix, c.Name), c.Version, s.instance, f.token)
 	f.source.pumps, f.source.soon = true, f.soon

@@ -31,7 +31,8 @@ type inCall struct {
 	opened   bool // First has arrived
 	done     bool // the reader left
 	sent     time.Duration
-	peer     *peer // once it answered with an address
+	peer     *peer     // once it answered with an address
+	at       *progress // of the reader; nil without a source
 	instance string
 	queue    []arrival
 	first    *wire.First
@@ -147,7 +148,15 @@ func (c *inCall) failLocked(e *Error) {
 	}
 	e.CallID = callID(c.box.id, c.id)
 	c.err = e
+	if e.Code == Lost {
+		c.trouble(troubleLost, "why", e.Message)
+	}
 	c.signal()
+}
+
+// trouble counts and logs one with the call. c.mu is held, or the reader asks.
+func (c *inCall) trouble(what trouble, attrs ...any) {
+	c.box.troubles.add(what, c.route.desc, c.instance, append(attrs, "call", callID(c.box.id, c.id))...)
 }
 
 // refused fails a call that nobody has accepted.
@@ -191,7 +200,11 @@ func (c *inCall) put(a arrival) {
 func (c *inCall) verified() {
 	d := c.doubt
 	c.doubt = nil
-	if d == nil || !c.resume {
+	if d == nil {
+		return
+	}
+	c.trouble(troubleResumed)
+	if !c.resume {
 		return
 	}
 	info := c.infoLocked()
@@ -203,11 +216,11 @@ func (c *inCall) verified() {
 func (c *inCall) ticked(now time.Duration, late bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if late {
-		c.sent = now
-	}
 	if c.accepted {
 		return
+	}
+	if late {
+		c.sent = now
 	}
 	age := now - c.sent
 	switch {

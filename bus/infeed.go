@@ -41,6 +41,7 @@ type inFeed struct {
 	call    uint64 // the membership
 	subject string
 	sub     transport.Subscription
+	since   time.Duration // it began
 
 	mu      sync.Mutex // guards the fields below
 	order   flow.Order[*chunk]
@@ -140,7 +141,7 @@ func (f *inFeed) receive(m transport.Msg) {
 		case err == nil && kind == 0:
 			return
 		case err == nil && kind != wire.KindFeed:
-			f.box.drops.add(dropMisplaced, "frame", kind, "subject", m.Subject)
+			f.box.drops.add(dropMisplaced, "rpc", f.desc, "peer", f.key.instance, "frame", kind, "subject", m.Subject)
 			continue
 		case err == nil:
 			err = frame.Parse(body)
@@ -149,7 +150,7 @@ func (f *inFeed) receive(m transport.Msg) {
 			err = f.take(&frame, true)
 		}
 		if err != nil {
-			f.box.drops.add(dropOf(err), "subject", m.Subject, "error", err)
+			f.box.drops.add(dropOf(err), "rpc", f.desc, "peer", f.key.instance, "subject", m.Subject, "error", err)
 			if rest == nil {
 				return
 			}
@@ -185,6 +186,7 @@ func (f *inFeed) take(frame *wire.Feed, toAll bool) error {
 	case toAll && f.unheard:
 		f.sign(now)
 	case toAll && missing && (!f.asking || now-f.asked >= joinAgain):
+		f.trouble(troubleRejoined)
 		f.join(now)
 	}
 	f.settle(now)
@@ -275,10 +277,23 @@ func (f *inFeed) settle(now time.Duration) {
 func (f *inFeed) fail(e *Error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if !f.over {
-		f.over, f.end = true, e
-		f.changed()
+	f.failLocked(e)
+}
+
+func (f *inFeed) failLocked(e *Error) {
+	if f.over {
+		return
 	}
+	f.over, f.end = true, e
+	if e.Code == Lost && len(f.readers) > 0 {
+		f.trouble(troubleLost, "why", e.Message)
+	}
+	f.changed()
+}
+
+// trouble counts and logs one with the feed.
+func (f *inFeed) trouble(what trouble, attrs ...any) {
+	f.box.troubles.add(what, f.desc, f.key.instance, append(attrs, "call", callID(f.box.id, f.call))...)
 }
 
 func (f *inFeed) lost(why string) *Error {
@@ -299,9 +314,9 @@ func (f *inFeed) ticked(now time.Duration, late, connected bool) bool {
 	case len(f.readers) == 0 && now-f.idle >= feedIdle:
 		return true
 	case now-f.heard >= flow.DeadAfter:
-		f.over, f.end = true, f.lost(fmt.Sprintf("nothing came on the shared feed for %v; open again", flow.DeadAfter))
-		f.changed()
+		f.failLocked(f.lost(fmt.Sprintf("nothing came on the shared feed for %v; open again", flow.DeadAfter)))
 	case f.order.Behind() && now-f.asked >= flow.Tick && connected:
+		f.trouble(troubleRejoined)
 		f.join(now)
 	}
 	return false

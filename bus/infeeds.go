@@ -20,7 +20,7 @@ func (b *mailbox) subscribeFeed(p *peer, d Description, name string, key inFeedK
 	f := &inFeed{
 		box: b, peer: p, desc: d, name: name, key: key, call: b.next(),
 		subject: wire.FeedSubject(name, d.Version, key.instance, key.token),
-		order:   flow.NewOrder[*chunk](at), base: at, readers: map[*watcher]struct{}{}, heard: now, idle: now,
+		order:   flow.NewOrder[*chunk](at), base: at, readers: map[*watcher]struct{}{}, heard: now, idle: now, since: now,
 		asking: true, queued: true, asked: now, pause: joinSoon, from: at,
 	}
 	var err error
@@ -44,7 +44,7 @@ func (b *mailbox) forgetFeed(f *inFeed) {
 	f.peer.dropFeed(f)
 	f.fail(f.lost("the shared feed has ended"))
 	if err := ended(f.sub.Unsubscribe()); err != nil {
-		b.drops.add(dropSend, "feed", f.subject, "error", err)
+		b.drops.add(dropSend, "rpc", f.desc, "peer", f.key.instance, "feed", f.subject, "error", err)
 	}
 }
 

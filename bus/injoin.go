@@ -90,8 +90,7 @@ func (f *inFeed) reset() {
 	switch {
 	case f.over:
 	case f.asking:
-		f.over, f.end = true, f.lost("the responder has forgotten this client; open again")
-		f.changed()
+		f.failLocked(f.lost("the responder has forgotten this client; open again"))
 	default:
 		f.join(f.box.now())
 	}

@@ -48,13 +48,13 @@ func (j *job) awaitQuery(total uint64) {
 // piece takes the next piece, and starts the call with the last.
 func (q *inQuery) piece(j *job, f *wire.Chunk) {
 	if q == nil { // the query came with the request
-		j.srv.drops.add(dropLate, "client", j.sess.client, "call", j.id)
+		j.srv.drops.add(dropLate, "rpc", j.point.Description, "peer", j.sess.client, "call", j.id)
 		return
 	}
 	q.mu.Lock()
 	if !q.open {
 		q.mu.Unlock()
-		j.srv.drops.add(dropLate, "client", j.sess.client, "call", j.id)
+		j.srv.drops.add(dropLate, "rpc", j.point.Description, "peer", j.sess.client, "call", j.id)
 		return
 	}
 	cost := flow.Cost(len(f.Data))

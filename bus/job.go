@@ -26,6 +26,7 @@ type job struct {
 	sess     *session // nil for plain requests
 	point    *endpoint
 	id       uint64
+	started  time.Duration
 	ctx      jobContext // of the handler
 	out      *outStream // of all but short answers; made under ctx.mu, before others find the job
 	query    *inQuery   // in pieces; nil if it came with the request
@@ -44,12 +45,11 @@ type job struct {
 
 // A request is what matters of a call until it is answered or its stream begins.
 type request struct {
-	reply   string // of its message
-	call    Call
-	allow   int    // bytes of first value that may go without credit
-	credit  uint64 // of the stream
-	started time.Duration
-	queued  *job // the next in the workers' queue
+	reply  string // of its message
+	call   Call
+	allow  int    // bytes of first value that may go without credit
+	credit uint64 // of the stream
+	queued *job   // the next in the workers' queue
 
 	epoch    string // of the source where the stream begins
 	position uint64
@@ -62,9 +62,9 @@ type request struct {
 
 func (s *Server) newJob(p *endpoint, o *wire.Open, m *transport.Msg, now time.Duration) *job {
 	j := newRecord(p.Kind)
-	j.srv, j.point, j.id, j.direct = s, p, o.Call, strings.HasPrefix(m.Subject, wire.Root+".")
+	j.srv, j.point, j.id, j.started, j.direct = s, p, o.Call, now, strings.HasPrefix(m.Subject, wire.Root+".")
 	*j.request = request{
-		reply: m.Reply, allow: int(min(o.Allow, firstAllow)), credit: o.Credit, started: now,
+		reply: m.Reply, allow: int(min(o.Allow, firstAllow)), credit: o.Credit,
 		call: Call{Description: p.Description, Query: o.Query, ContentType: o.ContentType, Metadata: o.Metadata},
 	}
 	j.ctx.job, j.ctx.metadata = j, o.Metadata
@@ -114,11 +114,22 @@ func (j *job) callID() string {
 	return callID(j.sess.client, j.id)
 }
 
+// peer is the caller; "" if it knows nothing of packets.
+func (j *job) peer() string {
+	if j.sess == nil {
+		return ""
+	}
+	return j.sess.client
+}
+
 // reject answers a call that was not admitted.
 func (j *job) reject(err error) {
 	j.ctx.end(nil)
 	e := j.srv.mux.said(err, j.point.Description, "").(*Error)
 	j.point.counters.Verdict(string(e.Code), e.Message, j.srv.now()-j.started)
+	if e.Code == Busy {
+		j.srv.troubles.add(troubleBusy, j.point.Description, j.peer(), "call", j.callID(), "why", e.Message)
+	}
 	switch {
 	case j.reply == "":
 	case j.plain:
@@ -154,7 +165,7 @@ func (j *job) run() time.Duration {
 	switch {
 	case j.point.Kind == OneWay:
 		if err != nil {
-			j.srv.drops.add(dropNotTaken, "call", j.callID(), "error", err)
+			j.srv.drops.add(dropNotTaken, "rpc", j.point.Description, "peer", j.peer(), "call", j.callID(), "error", err)
 		}
 	case j.plain:
 		j.answerPlain(r, err)
@@ -310,7 +321,7 @@ func (j *job) answerPlain(r Reply, err error) {
 		return
 	}
 	if err := j.srv.conn.Publish(j.reply, "", r.First); err != nil {
-		j.srv.drops.add(dropSend, "error", err)
+		j.srv.drops.add(dropSend, "rpc", j.point.Description, "error", err)
 	}
 }
 

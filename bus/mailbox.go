@@ -37,6 +37,7 @@ type mailbox struct {
 	inbox    string         // the subjects of replies are this and a number
 	out      *outbox
 	drops    drops
+	troubles troubles
 	start    time.Time
 
 	// The inbox's callback's:
@@ -77,7 +78,7 @@ func newMailbox(conn transport.Conn) *mailbox {
 	id := newID()
 	return &mailbox{
 		conn: conn, feedConn: conn, id: id, out: newOutbox(), start: time.Now(),
-		drops: drops{who: "client " + id}, onWay: newBudget(inboxBudget), values: newBudget(valueBudget),
+		drops: drops{who: "client " + id}, troubles: troubles{who: "client " + id}, onWay: newBudget(inboxBudget), values: newBudget(valueBudget),
 		calls: map[uint64]*inCall{}, peers: map[string]*peer{}, probes: map[uint64]*peer{},
 		asks: map[uint64]question{}, menus: map[string]*knownMenu{}, turned: map[string]bool{}, quit: make(chan struct{}),
 		feeds: map[inFeedKey]*inFeed{}, joins: map[uint64]*inFeed{}, unshared: map[Description]time.Duration{},
@@ -247,7 +248,7 @@ func (b *mailbox) reconnected() {
 
 // back is reconnected with b.mu held.
 func (b *mailbox) back() {
-	b.gen = b.conn.Generation()
+	b.troubles.reconnected(&b.gen, b.conn.Generation())
 	b.most.Store(int64(b.conn.MaxPayload()))
 	if b.again != nil {
 		close(b.again)
@@ -366,6 +367,7 @@ func (b *mailbox) look() {
 // gone ends all that p was to answer. b.mu is held.
 func (b *mailbox) gone(p *peer, why string) {
 	b.remove(p)
+	b.troubles.gone(p.instance, len(p.all())+len(p.allFeeds()), why)
 	for _, c := range p.all() {
 		e := &Error{Code: Gone, RPC: c.route.desc, Instance: p.instance, CallID: callID(b.id, c.id), MayHaveRun: true, Message: why}
 		if name, _, ok := wire.ParseRequestSubject(c.route.subject); ok {

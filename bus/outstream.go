@@ -108,7 +108,7 @@ func (s *outStream) grant(total uint64) {
 	held := s.gathered() > 0
 	s.mu.Unlock()
 	if !ok {
-		s.job.srv.drops.add(dropCredit, "rpc", s.job.point.Description, "call", s.job.callID())
+		s.job.srv.drops.add(dropCredit, "rpc", s.job.point.Description, "peer", s.job.peer(), "call", s.job.callID())
 	}
 	if held {
 		s.soon()
@@ -444,7 +444,7 @@ func (s *outStream) unpublished(m outMsg, err error) {
 		s.mu.Unlock()
 		return
 	}
-	s.job.srv.drops.add(dropSend, "rpc", s.job.point.Description, "call", s.job.callID(), "error", err)
+	s.job.srv.drops.add(dropSend, "rpc", s.job.point.Description, "peer", s.job.peer(), "call", s.job.callID(), "error", err)
 	s.job.ctx.end(Lost)
 	s.wakeUp()
 }

@@ -64,7 +64,7 @@ type peer struct {
 func (b *mailbox) peerOf(f *wire.Accept, reply string, number uint64) *peer {
 	p := b.peers[f.Instance]
 	if p == nil && len(b.peers) >= maxInstances {
-		b.drops.add(dropOverflow, "instance", f.Instance)
+		b.drops.add(dropOverflow, "peer", f.Instance)
 		return nil
 	}
 	if p == nil {
@@ -331,7 +331,7 @@ func split(b wire.Beat) (parts []wire.Beat) {
 
 func (p *peer) sent(err error) {
 	if err != nil {
-		p.box.drops.add(dropSend, "to", p.instance, "error", err)
+		p.box.drops.add(dropSend, "peer", p.instance, "error", err)
 	}
 }
 
@@ -369,7 +369,7 @@ func (p *peer) sendBeat(n uint64, frames []byte) {
 		return
 	}
 	if err := b.conn.Publish(ctl, b.reply(n), wire.AppendNumber(frames, n)); err != nil {
-		b.drops.add(dropSend, "to", p.instance, "error", err)
+		b.drops.add(dropSend, "peer", p.instance, "error", err)
 	}
 }
 
@@ -409,7 +409,7 @@ func (b *mailbox) heardBeat(f *wire.Beat, reply string, number uint64, token str
 		}
 		c := b.calls[bc.Call]
 		if c != nil && c.isAnothers(f.From) {
-			b.drops.add(dropStranger, "beat of", f.From, "call", bc.Call)
+			b.drops.add(dropStranger, "peer", f.From, "call", bc.Call)
 			c = nil
 		}
 		switch {

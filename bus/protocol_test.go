@@ -14,16 +14,16 @@ import (
 )
 
 // table returns the first two cells of each row of the first table after a
-// heading of docs/protocol.md.
-func table(t *testing.T, heading string) (rows [][2]string) {
+// heading of a document.
+func table(t *testing.T, document, heading string) (rows [][2]string) {
 	t.Helper()
-	text, err := os.ReadFile("../docs/protocol.md")
+	text, err := os.ReadFile("../" + document)
 	if err != nil {
 		t.Fatal(err)
 	}
 	_, section, ok := strings.Cut(string(text), "\n"+heading+"\n")
 	if !ok {
-		t.Fatalf("docs/protocol.md has no heading %q", heading)
+		t.Fatalf("%s has no heading %q", document, heading)
 	}
 	_, body, _ := strings.Cut(section, "|---|")
 	_, body, _ = strings.Cut(body, "\n")
@@ -39,15 +39,20 @@ func table(t *testing.T, heading string) (rows [][2]string) {
 
 func compare(t *testing.T, heading string, want [][2]string) {
 	t.Helper()
-	got := table(t, heading)
+	compareIn(t, "docs/protocol.md", heading, want)
+}
+
+func compareIn(t *testing.T, document, heading string, want [][2]string) {
+	t.Helper()
+	got := table(t, document, heading)
 	for i := range max(len(got), len(want)) {
 		switch {
 		case i >= len(got):
-			t.Errorf("docs/protocol.md, %q lacks %q", heading, want[i])
+			t.Errorf("%s, %q lacks %q", document, heading, want[i])
 		case i >= len(want):
-			t.Errorf("docs/protocol.md, %q has %q, the code does not", heading, got[i])
+			t.Errorf("%s, %q has %q, the code does not", document, heading, got[i])
 		case got[i] != want[i]:
-			t.Errorf("docs/protocol.md, %q has %q, the code %q", heading, got[i], want[i])
+			t.Errorf("%s, %q has %q, the code %q", document, heading, got[i], want[i])
 		}
 	}
 }

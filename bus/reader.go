@@ -58,6 +58,9 @@ func (r *reader) reply(ctx context.Context) (Reply, error) {
 		return reply, err
 	}
 	r.begun()
+	if how, _ := ctx.Value(resumeKey{}).(Resume); how.Anew {
+		c.trouble(troubleRefetched)
+	}
 	r.ctx = ctx
 	reply := Reply{Info: r.located(r.info()), First: first, Updates: r.loop, reader: r}
 	if c.shared() {
@@ -157,7 +160,7 @@ func (r *reader) first(ctx context.Context) ([]byte, error) {
 func (r *reader) begin(a arrival) error {
 	total := max(a.total, uint64(len(a.payload)))
 	if total > MaxValue {
-		return r.c.lost(fmt.Sprintf("a value of %d bytes was announced, at most %d are allowed", total, MaxValue))
+		return r.lost(fmt.Sprintf("a value of %d bytes was announced, at most %d are allowed", total, MaxValue))
 	}
 	if total > uint64(len(a.payload)) {
 		if !r.c.box.values.take(total) {
@@ -181,8 +184,14 @@ func (r *reader) unreserve() {
 	}
 }
 
+// lost is [inCall.lost] of what the reader alone sees.
+func (r *reader) lost(why string) *Error {
+	r.c.trouble(troubleLost, "why", why)
+	return r.c.lost(why)
+}
+
 func (r *reader) misplaced(a arrival) error {
-	return r.c.lost(fmt.Sprintf("a %v frame came where none belongs", a.kind))
+	return r.lost(fmt.Sprintf("a %v frame came where none belongs", a.kind))
 }
 
 // ended returns the error that the call's End carries, or what is wrong with it.
@@ -205,11 +214,11 @@ func (r *reader) ended() error {
 	}
 	switch {
 	case !r.c.isOpen():
-		return r.c.lost("the call ended without an answer")
+		return r.lost("the call ended without an answer")
 	case r.value.Partial():
-		return r.c.lost("the stream ended within an update")
+		return r.lost("the stream ended within an update")
 	case end.Count != r.count:
-		return r.c.lost(fmt.Sprintf("%d updates were sent, %d arrived", end.Count, r.count))
+		return r.lost(fmt.Sprintf("%d updates were sent, %d arrived", end.Count, r.count))
 	}
 	return nil
 }
@@ -279,19 +288,19 @@ func (r *reader) updates(ctx context.Context, yield func(Element, error) bool) (
 
 func (r *reader) elements(a arrival, yield func(Element, error) bool) bool {
 	if at := r.at.place(); !at.goesOn(a) {
-		yield(Element{}, r.c.lost(fmt.Sprintf("updates behind position %d of their source came behind %d", a.before, at.position)))
+		yield(Element{}, r.lost(fmt.Sprintf("updates behind position %d of their source came behind %d", a.before, at.position)))
 		return false
 	}
 	records := a.payload
 	if r.value.Partial() {
-		yield(Element{}, r.c.lost("an update came within another"))
+		yield(Element{}, r.lost("an update came within another"))
 		return false
 	}
 	r.at.taking()
 	for len(records) > 0 {
 		data, rest, err := wire.NextElement(records)
 		if err != nil {
-			yield(Element{}, r.c.lost("malformed updates: "+err.Error()))
+			yield(Element{}, r.lost("malformed updates: "+err.Error()))
 			return false
 		}
 		records = rest

@@ -214,7 +214,7 @@ func (c *inCall) judge(seq, cost uint64) bool {
 	switch v := c.recv.Frame(seq, cost); v {
 	case flow.Deliver:
 	case flow.Repeat, flow.Late:
-		c.box.drops.add(dropRepeated, "rpc", c.route.desc, "call", c.id, "frame", seq)
+		c.box.drops.add(dropRepeated, "rpc", c.route.desc, "peer", c.instance, "call", c.id, "frame", seq)
 		return false
 	case flow.Gap:
 		c.failLocked(c.lost("frame " + strconv.FormatUint(seq, 10) + " came after " + strconv.FormatUint(c.recv.Seq(), 10)))
@@ -274,7 +274,7 @@ func (c *inCall) receiveEnd(f wire.End) {
 	case flow.Gap:
 		c.failLocked(c.lost("the end came, but frames before it did not"))
 	default:
-		c.box.drops.add(dropRepeated, "rpc", c.route.desc, "call", c.id, "frame", f.Seq)
+		c.box.drops.add(dropRepeated, "rpc", c.route.desc, "peer", c.instance, "call", c.id, "frame", f.Seq)
 	}
 }
 
@@ -295,7 +295,7 @@ func (c *inCall) mayUpload(total uint64) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.upload == nil || !c.upload.Grant(total) {
-		c.box.drops.add(dropCredit, "rpc", c.route.desc, "call", c.id)
+		c.box.drops.add(dropCredit, "rpc", c.route.desc, "peer", c.instance, "call", c.id)
 		return
 	}
 	c.signal()

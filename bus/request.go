@@ -63,7 +63,7 @@ func (s *Server) admit(j *job, o *wire.Open, number uint64) error {
 	case v == tooOld:
 		return bad(Expired, "too many later calls have come before it to tell it from a repeated one")
 	case v == repeated:
-		s.drops.add(dropRepeatedRq, "rpc", j.point.Description, "call", j.callID())
+		s.drops.add(dropRepeatedRq, "rpc", j.point.Description, "peer", j.peer(), "call", j.callID())
 		j.reply = "" // the first of them is answered
 		return bad(Invalid, "repeated")
 	case flow.Expired(age, time.Duration(o.TimeoutUS)*time.Microsecond):

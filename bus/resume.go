@@ -4,6 +4,7 @@ package bus
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"time"
 
@@ -67,6 +68,7 @@ func (r *reader) begun() {
 	defer r.c.mu.Unlock()
 	if f := r.c.first; f.Epoch != "" {
 		r.at = &progress{at: place{epoch: f.Epoch, position: f.Position, known: true}}
+		r.c.at = r.at
 	}
 }
 
@@ -131,6 +133,7 @@ func (r *reader) resume(ctx context.Context, cause error, yield func(Element, er
 		err = r.reopen(ctx)
 		leave()
 		if err == nil {
+			r.c.trouble(troubleResumed)
 			info := r.info()
 			return r.tell(&Break{Info: &info}, yield)
 		}
@@ -144,7 +147,11 @@ func (r *reader) resume(ctx context.Context, cause error, yield func(Element, er
 			return false
 		}
 	}
-	yield(Element{}, r.notResumed(ctx, err))
+	end := r.notResumed(ctx, err)
+	if ctx.Err() == nil && !errors.Is(cause, Lost) { // which was counted
+		r.c.trouble(troubleLost, "why", end.Error())
+	}
+	yield(Element{}, end)
 	return false
 }
 
@@ -159,7 +166,7 @@ func (r *reader) notResumed(ctx context.Context, err *Error) error {
 		return r.c.contextError(ctx)
 	}
 	if err.Code == Denied { // of which nothing else tells: a fresh stream takes its place
-		r.c.box.drops.add(dropResume, "rpc", r.c.route.desc, "error", err)
+		r.c.box.drops.add(dropResume, "rpc", r.c.route.desc, "peer", r.info().Instance, "error", err)
 	}
 	e := r.c.lost("the stream was interrupted and cannot be taken up: " + err.Error())
 	e.Err, e.Again = err, err.Again
@@ -198,8 +205,16 @@ func (r *reader) reopen(ctx context.Context) *Error {
 	r.c.finish()
 	r.unreserve()
 	r.c, r.inHand, r.count = next.c, next.inHand, 0
+	r.c.goesOn(r.at)
 	r.watcher, r.stop = next.watcher, next.stop
 	return nil
+}
+
+// goesOn notes whose reader has the call from now on.
+func (c *inCall) goesOn(at *progress) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.at = at
 }
 
 // again returns the reader of a stream that goes on at r's place.

@@ -88,6 +88,7 @@ type Server struct {
 	byName   map[string]*endpoint // by full name and version
 	out      *outbox
 	drops    drops
+	troubles troubles
 	start    time.Time
 	queries  budget // of queries in pieces
 
@@ -161,6 +162,7 @@ func serve(conn transport.Conn, svc Service, handlers ...Handler) (*Server, erro
 		byName: map[string]*endpoint{}, feeds: newFeeds(),
 	}
 	s.drops.who = "server " + s.instance
+	s.troubles.who = s.drops.who
 	s.feedConn = conn
 	if svc.Feeds != nil {
 		s.feedConn = transport.Over(svc.Feeds)
@@ -376,8 +378,7 @@ func (s *Server) look() {
 	gen := s.conn.Generation()
 	s.most.Store(int64(s.conn.MaxPayload()))
 	s.mu.Lock()
-	changed := gen != s.gen
-	s.gen = gen
+	changed := s.troubles.reconnected(&s.gen, gen)
 	s.mu.Unlock()
 	if !changed {
 		return
@@ -424,8 +425,9 @@ func (s *Server) remove(sess *session) {
 	}
 	delete(s.tokens, sess.token)
 	s.mu.Unlock()
-	for _, j := range sess.end() {
+	jobs, members := sess.end(), sess.leaveAll()
+	s.troubles.gone(sess.client, len(jobs)+members, "it says nothing, or the broker says that it is not there")
+	for _, j := range jobs {
 		j.abandon(Gone)
 	}
-	sess.leaveAll()
 }

@@ -225,7 +225,7 @@ func (s *session) grant(total uint64) {
 	s.blocked = nil
 	s.mu.Unlock()
 	if !ok {
-		s.srv.drops.add(dropCredit, "client", s.client)
+		s.srv.drops.add(dropCredit, "peer", s.client)
 	}
 	for _, o := range woken {
 		o.soon()
@@ -353,7 +353,7 @@ func (s *session) flush() {
 
 func (s *session) sent(err error) {
 	if err != nil {
-		s.srv.drops.add(dropSend, "client", s.client, "error", err)
+		s.srv.drops.add(dropSend, "peer", s.client, "error", err)
 	}
 }
 

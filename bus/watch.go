@@ -19,9 +19,10 @@ type watcher struct {
 	wake  chan struct{} // of one: the feed changed since it waits, or the context ended
 	waits bool          // is among those who wait; the feed's mu guards it
 
-	teller  *reader // whose loop is told of outages; nil
-	outages uint64  // of the feed, that were told
-	broken  bool    // an outage was told and not its end
+	teller  *reader       // whose loop is told of outages; nil
+	outages uint64        // of the feed, that were told
+	since   time.Duration // it began
+	broken  bool          // an outage was told and not its end
 }
 
 // Errors that send looks for: the updates do not come this way.
@@ -101,7 +102,7 @@ func (b *mailbox) watcher(p *peer, d Description, name string, key inFeedKey, at
 	if i < 0 {
 		i = len(f.ring)
 	}
-	w := &watcher{feed: f, next: f.first + uint64(i), have: at, wake: make(chan struct{}, 1), outages: f.outages}
+	w := &watcher{feed: f, next: f.first + uint64(i), have: at, wake: make(chan struct{}, 1), outages: f.outages, since: b.now()}
 	f.readers[w] = struct{}{}
 	return w, nil
 }
@@ -239,7 +240,9 @@ func (w *watcher) look(ctx context.Context) (c *chunk, ready bool, err error) {
 		if ctx.Err() != nil { // and so it had left
 			return nil, true, contextError(ctx, f.desc)
 		}
-		return nil, true, f.lost("the reader fell behind by more than is kept of a shared feed; open again for what is current")
+		e := f.lost("the reader fell behind by more than is kept of a shared feed; open again for what is current")
+		f.trouble(troubleLost, "why", e.Message)
+		return nil, true, e
 	}
 	if b := w.interrupted(); b != nil {
 		return nil, true, b
@@ -277,6 +280,7 @@ func (w *watcher) interrupted() *Break {
 	}
 	if w.broken && (f.over && f.end == nil || !f.over && !f.away && f.proven && !f.order.Behind()) {
 		w.broken = false
+		f.trouble(troubleResumed)
 		return &Break{}
 	}
 	return nil

@@ -25,7 +25,7 @@ func TestS280AFailureThatPassesIsToldAndLoggedOnceAndThenItConnects(t *testing.T
 			"Attempting", "FailedToConnect(durabus: disconnected)", "Attempting", "Connected", "Snapshot 2")
 		again := &script{openings: s.openings}
 		want(t, logged(t, again, 5, steady(time.Second)),
-			`level=WARN event=FailedToConnect error="durabus: disconnected"`, `level=INFO rpc="" instance=""`)
+			`level=WARN event=FailedToConnect error="durabus: disconnected"`, `level=INFO rpc="" peer="" call=""`)
 	})
 }
 
@@ -39,7 +39,7 @@ func TestS281TenEqualRefusalsAreTenEventsAndOneLine(t *testing.T) {
 		}
 		want(t, first(t, 23, s.Func, steady(time.Second)), append(events, "Attempting", "Connected", "Snapshot 11")...)
 		want(t, logged(t, &script{openings: s.openings}, 23, steady(time.Second)),
-			`level=WARN event=FailedToConnect error="durabus: no responder"`, `level=INFO rpc="" instance=""`)
+			`level=WARN event=FailedToConnect error="durabus: no responder"`, `level=INFO rpc="" peer="" call=""`)
 	})
 }
 

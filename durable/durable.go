@@ -38,7 +38,7 @@ func PipeOrFail[Q, U any](ctx context.Context, f piperpc.Func[Q, U], query Q, p 
 }
 
 func orFail[S, U any](ctx context.Context, f open[S, U], snapshots bool, p Policy) (iter.Seq[Event[S, U]], error) {
-	first, err := f.enter(p.resuming(ctx))
+	first, err := f.enter(p.resuming(ctx, false))
 	if err != nil {
 		return nil, err
 	}

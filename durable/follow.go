@@ -21,7 +21,7 @@ func follow[S, U any](ctx context.Context, f open[S, U], snapshots bool, p Polic
 	taken.Store(first)
 	return func(yield func(Event[S, U]) bool) {
 		r := run[S, U]{open: f, snapshots: snapshots, backoff: backoff{policy: p}, ctx: ctx, yield: yield}
-		r.loop(p.resuming(ctx), taken.Swap(nil))
+		r.loop(p.resuming(ctx, false), taken.Swap(nil))
 	}
 }
 
@@ -32,6 +32,7 @@ type run[S, U any] struct {
 	snapshots bool
 	backoff   backoff
 	outage    outage
+	connects  bool // or did before
 
 	ctx   context.Context // after whose end nothing is told
 	yield func(Event[S, U]) bool
@@ -67,6 +68,9 @@ func (r *run[S, U]) loop(ctx context.Context, o *opened[S, U]) {
 // attempt opens a stream, unless o is one, and yields it to its end.
 func (r *run[S, U]) attempt(ctx context.Context, o *opened[S, U]) (end ending, more bool) {
 	if o == nil {
+		if r.connects {
+			ctx = r.backoff.policy.resuming(ctx, true)
+		}
 		var err error
 		if o, err = r.open.enter(ctx); err != nil {
 			return r.refused(err), true
@@ -138,13 +142,14 @@ func (r *run[S, U]) interrupted(b *bus.Break, broken bool) (more bool) {
 }
 
 func (r *run[S, U]) connected(info *bus.Info) {
+	r.connects = true
 	r.backoff.connected()
 	r.outage.connected(r.ctx, info)
 }
 
 func (r *run[S, U]) lost(err error) ending {
 	if r.backoff.lost() {
-		r.outage = outage{}
+		r.outage.over()
 	}
 	return ending{Lost, err}
 }

@@ -44,10 +44,10 @@ func TestEqualFailuresOfAnOutageAreLoggedOnce(t *testing.T) {
 		want := []string{
 			`level=WARN event=FailedToConnect error="durabus: no responder"`,
 			`level=WARN event=FailedToConnect error="durabus: busy"`,
-			`level=INFO rpc="" instance=""`,
+			`level=INFO rpc="" peer="" call=""`,
 			`level=WARN event=Lost error="durabus: gone"`, // the long one, which begins a new outage
 			`level=WARN event=FailedToConnect error="durabus: no responder"`,
-			`level=INFO rpc="" instance=""`,
+			`level=INFO rpc="" peer="" call=""`,
 			`level=WARN event=Lost error="durabus: gone"`, // the next long one, after the two short
 			`level=WARN event=FailedToConnect error="durabus: no responder"`,
 		}
@@ -93,10 +93,23 @@ func TestAttemptsToResumeThatFailAlikeAreLoggedOnce(t *testing.T) {
 		want := []string{
 			`level=WARN event=Lost error="durabus: gone"`,
 			`level=WARN event=FailedToConnect error="durabus: no responder"`,
-			`level=INFO rpc="" instance=b`,
+			`level=INFO rpc="" peer=b call=""`,
 		}
 		if !slices.Equal(got, want) {
 			t.Errorf("got\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
+		}
+	})
+}
+
+// A responder that ends a stream each time it has lasted begins outage after outage.
+func TestAResponderThatEndsStreamsOverAndOverHasNoSayInHowMuchIsLogged(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &script{}
+		for range 100 {
+			s.openings = append(s.openings, opening{lasts: 1100 * time.Millisecond, end: bus.Gone})
+		}
+		if got := logged(t, s, 300, durable.Policy{Wait: func(int) time.Duration { return 0 }}); len(got) < 4 || len(got) > 6 {
+			t.Errorf("%d lines in 110 s: %q", len(got), got)
 		}
 	})
 }

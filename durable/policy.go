@@ -69,9 +69,10 @@ func (p Policy) spread(doublings int) time.Duration {
 	return rand.N(doubled(s, doublings))
 }
 
-// resuming returns the context to open streams with.
-func (p Policy) resuming(ctx context.Context) context.Context {
-	return bus.WithResume(ctx, bus.Resume{Wait: p.wait, Admit: openings.enter})
+// resuming returns the context to open streams with; anew, if they take the place
+// of one that was open.
+func (p Policy) resuming(ctx context.Context, anew bool) context.Context {
+	return bus.WithResume(ctx, bus.Resume{Wait: p.wait, Admit: openings.enter, Anew: anew})
 }
 
 func (p Policy) final(err error) bool { return p.Final != nil && p.Final(err) }

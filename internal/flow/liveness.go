@@ -57,6 +57,10 @@ func NewLiveness(now time.Duration) Liveness {
 // Heard notes that the peer said something.
 func (l *Liveness) Heard(now time.Duration) { l.heard, l.doubt = now, none }
 
+// Silence is for how long the peer has not been heard, or for how long that says
+// something about it.
+func (l *Liveness) Silence(now time.Duration) time.Duration { return now - l.heard }
+
 // Unheard notes that nobody was there to receive a heartbeat. The first time it
 // calls for another at the next tick: a subscription may be on its way. If nobody
 // receives that one either the peer is dead, unless a reconnect is settling.

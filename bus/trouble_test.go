@@ -1,0 +1,252 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package bus_test
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/durabus/durabus/bus"
+	"github.com/durabus/durabus/internal/transport"
+	"github.com/durabus/durabus/internal/wire"
+)
+
+// A journal keeps what is logged while a test runs.
+type journal struct {
+	slog.Handler
+
+	mu    sync.Mutex // guards the field below
+	lines []string
+}
+
+func keepLog(t *testing.T) *journal {
+	j := &journal{Handler: slog.DiscardHandler}
+	old := slog.Default()
+	slog.SetDefault(slog.New(j))
+	t.Cleanup(func() { slog.SetDefault(old) })
+	return j
+}
+
+func (j *journal) Enabled(context.Context, slog.Level) bool { return true }
+
+func (j *journal) Handle(_ context.Context, r slog.Record) error {
+	line := r.Message
+	r.Attrs(func(a slog.Attr) bool {
+		line += fmt.Sprintf(" %s=%v", a.Key, a.Value.Resolve())
+		return true
+	})
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.lines = append(j.lines, line)
+	return nil
+}
+
+// about returns the lines that have all of words.
+func (j *journal) about(words ...string) (lines []string) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	for _, line := range j.lines {
+		if !slices.ContainsFunc(words, func(w string) bool { return !strings.Contains(line, w) }) {
+			lines = append(lines, line)
+		}
+	}
+	return lines
+}
+
+func TestTroubleIsLoggedWithTheRPCAndThePeer(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		log := keepLog(t)
+		p := newPairing(t)
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		end := p.read(t, ctx)
+		p.feed <- 1
+		absent(p.near, 100*time.Millisecond)
+		p.feed <- 2 // which is lost
+		<-end
+		id := p.client.Snapshot().ID
+		for _, words := range [][]string{
+			{"the connection to the broker was made again", "at=client " + id, "count=1"},
+			{"a stream was lost", "at=client " + id, "rpc=feed.v1", "peer=" + p.srv.Instance(), "call=" + id[:8]},
+		} {
+			if lines := log.about(words...); len(lines) != 1 {
+				t.Errorf("%d lines have %q: %q", len(lines), words, log.lines)
+			}
+		}
+	})
+}
+
+func TestBusyIsCountedAndLoggedOnBothSides(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		log := keepLog(t)
+		net := transport.NewNet(1)
+		srv, err := bus.ServeOn(net.Dial(), bus.Service{Name: "test", Streams: 1}, largeRPC.Handler(large))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer srv.Close()
+		client := bus.NewClientOn(net.Dial(), bus.ClientOptions{})
+		defer client.Close()
+		f := largeRPC.Client(client)
+		if _, err := f(t.Context(), 0); err != nil {
+			t.Fatal(err)
+		}
+		for range 100 {
+			if _, err := f(t.Context(), 0); err == nil {
+				t.Fatal("a second stream was opened")
+			}
+		}
+		if c, s := client.Snapshot().Counters.Busy, srv.Snapshot().Counters.Busy; c != 100 || s != 100 {
+			t.Errorf("the client counts %d, the server %d", c, s)
+		}
+		for _, words := range [][]string{
+			{"refused as busy", "at=client", "rpc=large.v2", "peer=" + srv.Instance()},
+			{"refused as busy", "at=server", "rpc=large.v2", "peer=" + client.Snapshot().ID},
+		} {
+			if lines := log.about(words...); len(lines) != 1 {
+				t.Errorf("%d lines have %q: %q", len(lines), words, log.lines)
+			}
+		}
+	})
+}
+
+func TestAHostileResponderHasNoSayInHowMuchIsLogged(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		log := keepLog(t)
+		net := transport.NewNet(1)
+		client := bus.NewClientOn(net.Dial(), bus.ClientOptions{})
+		defer client.Close()
+		h := newHostile(t, net, "_D.c.hostile")
+		h.subscribe(t, "bad.v1", func(m transport.Msg) {
+			n, _ := wire.Number(m.Data)
+			for _, p := range append(streamed(n, data(n, 4, 5)), torn(), packet(1, unknownFrame())) {
+				if err := h.conn.Publish(m.Reply, "_D.c.hostile.token.1", p); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+		call := bus.Call{Description: bus.Description{Name: "bad", Version: 1, Kind: bus.Pipe}}
+		for range 1000 {
+			r, err := client.Call(t.Context(), call)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for range r.Updates {
+			}
+			synctest.Wait()
+		}
+		all := client.Snapshot()
+		if all.Counters.Lost != 1000 || all.Counters.Dropped < 2000 {
+			t.Errorf("counted %+v", all)
+		}
+		if n := len(log.about()); n > 5 {
+			t.Errorf("%d lines: %q", n, log.lines[:5])
+		}
+	})
+}
+
+// A caller invents names, all of them below the name of a service's Unknown.
+func TestACallerWhoInventsNamesHasNoSayInHowMuchIsLogged(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		log := keepLog(t)
+		net := transport.NewNet(1)
+		hold := func(ctx context.Context, _ bus.Call) (bus.Reply, error) { <-ctx.Done(); return bus.Reply{}, ctx.Err() }
+		srv, err := bus.ServeOn(net.Dial(), bus.Service{Name: "test", Limit: 1, Unknown: bus.Unknown{Under: "any", Call: hold}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer srv.Close()
+		conn := net.Dial()
+		ask := func(n uint64) {
+			o := wire.Open{Protocol: 1, Client: fmt.Sprintf("c%d", n), Call: 1, Kind: uint32(bus.Unary)}
+			if err := conn.Publish(fmt.Sprintf("any.n%d.v1", n), "_INBOX.nobody.1", packet(1, o.Append(nil))); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for n := range uint64(1001) {
+			ask(n)
+		}
+		synctest.Wait()
+		if n := srv.Snapshot().Counters.Busy; n != 1000 {
+			t.Errorf("%d refused as busy", n)
+		}
+		if n := len(log.about()); n > 70 {
+			t.Errorf("%d lines in a moment", n)
+		}
+		elapse(2 * time.Minute)
+		ask(2000) // runs
+		ask(2001)
+		synctest.Wait()
+		if n := len(log.about("any.n2001.v1", "count=1001")); n != 1 {
+			t.Errorf("%d lines of what is new after two minutes", n)
+		}
+	})
+}
+
+func TestWhatIsRepairedIsCounted(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newShop(t)
+		client := bus.NewClientOn(s.net.Dial(), bus.ClientOptions{})
+		defer client.Close()
+		ctx, cancel := context.WithCancel(t.Context())
+		wait := followers(ctx, client, 2)
+		lose := true
+		s.spoil = func(m transport.Msg) []transport.Msg {
+			if lose {
+				lose = false
+				return nil
+			}
+			return []transport.Msg{m}
+		}
+		for range 3 {
+			s.pub.Publish(1)
+			synctest.Wait()
+		}
+		if _, err := client.Call(ctx, bus.Call{Description: bus.Description{Name: "nobody", Version: 1, Kind: bus.Unary}}); err == nil {
+			t.Error("nobody answered")
+		}
+		want := bus.Counters{Rejoined: 1, Retried: 2}
+		if got := client.Snapshot().Counters; got != want {
+			t.Errorf("the client counts %+v, want %+v", got, want)
+		}
+		s.conn.Freeze(true)
+		elapse(7 * time.Second)
+		if got := client.Snapshot().Counters.Gone; got != 1 {
+			t.Errorf("the client counts %d responders gone", got)
+		}
+		s.conn.Freeze(false)
+		elapse(time.Second)
+		cancel()
+		wait()
+		s.close()
+	})
+}
+
+func TestACallerThatIsGoneIsCountedIfItHadSomethingOpen(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newPairing(t)
+		idle := bus.NewClientOn(p.net.Dial(), bus.ClientOptions{})
+		defer idle.Close()
+		short, cancel := context.WithCancel(t.Context())
+		if _, err := feedRPC.Client(idle)(short, 0); err != nil {
+			t.Fatal(err)
+		}
+		end := p.read(t, t.Context())
+		cancel()
+		elapse(20 * time.Second) // after which the first is forgotten
+		p.near.Freeze(true)
+		elapse(7 * time.Second)
+		if got := p.srv.Snapshot().Counters.Gone; got != 1 {
+			t.Errorf("the server counts %d callers gone", got)
+		}
+		p.near.Freeze(false)
+		<-end
+	})
+}
