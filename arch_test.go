@@ -31,6 +31,7 @@ var mayImport = map[string][]string{
 	"internal/schema":      nil,
 	"internal/transport":   {"internal/flow", "internal/wire"},
 	"bus":                  {"internal/flow", "internal/wire", "internal/transport", "internal/micro", "internal/schema"},
+	"bus/busdebug":         {"bus"},
 	"bus/bustest":          {"bus"},
 	"bus/bustest/broker":   nil,
 	"internal/streamrpc":   {"bus"},

@@ -6,6 +6,7 @@
 //	durabus menu                     what is served: names, versions, instances; -watch, -check
 //	durabus call NAME[.vN] [JSON]    one call; prints the answer
 //	durabus watch NAME[.vN] [JSON]   a stream, kept open until it is interrupted
+//	durabus streams URL              what a process has open, by its debug endpoint; -watch, -json
 //	durabus demo                     five acts on this machine's own processes
 //
 // Each command says more with -help. Answers and events go to standard output,
@@ -50,6 +51,7 @@ var commands = []command{
 	{"menu", "", "list what is served: names, versions, instances", runMenu},
 	{"call", "NAME[.vN] [JSON]", "call a unary or a one-way RPC and print the answer", runCall},
 	{"watch", "NAME[.vN] [JSON]", "follow a pipe or a state until interrupted", runWatch},
+	{"streams", "URL", "show the streams that a process has open, by its debug endpoint", runStreams},
 	{"demo", "", "follow this machine's processes through five acts", runDemo},
 }
 
@@ -107,7 +109,7 @@ func dispatch(ctx context.Context, args []string, out, errs io.Writer) error {
 func usage(w io.Writer) {
 	fmt.Fprintln(w, "usage: durabus COMMAND [flags] [arguments]")
 	for _, c := range commands {
-		fmt.Fprintf(w, "  %-6s %-17s %s\n", c.name, c.args, c.summary)
+		fmt.Fprintf(w, "  %-7s %-17s %s\n", c.name, c.args, c.summary)
 	}
 	fmt.Fprintln(w, "durabus COMMAND -help lists the flags.")
 }

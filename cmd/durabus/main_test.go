@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"iter"
 	"log/slog"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"strconv"
@@ -15,6 +16,7 @@ import (
 	"testing"
 
 	"github.com/durabus/durabus/bus"
+	"github.com/durabus/durabus/bus/busdebug"
 	"github.com/durabus/durabus/bus/bustest/broker"
 	"github.com/durabus/durabus/onewayrpc"
 	"github.com/durabus/durabus/piperpc"
@@ -126,11 +128,32 @@ func setup(env *testscript.Env) error {
 		return err
 	}
 	env.Defer(closed)
+	reader, debug, err := observed(as("tool"), srv)
+	if err != nil {
+		return err
+	}
+	env.Defer(reader)
+	env.Setenv("DEBUG", debug)
 	env.Setenv("NATS_URL", as("tool"))
 	env.Setenv("GUEST", as("guest"))
 	env.Setenv("STRANGER", as("stranger"))
 	env.Setenv("INSTANCE", srv.Instance())
 	return nil
+}
+
+// observed opens a stream of srv that nobody reads, and serves what both sides
+// have open at url until closed.
+func observed(broker string, srv *bus.Server) (closed func(), url string, err error) {
+	nc, err := bus.Connect(broker)
+	if err != nil {
+		return nil, "", err
+	}
+	client := bus.NewClient(nc, bus.ClientOptions{})
+	if _, _, err = clock(2).Client(client)(context.Background(), 10); err != nil {
+		return nil, "", errors.Join(err, client.Close())
+	}
+	debug := httptest.NewServer(busdebug.Handler(client, srv))
+	return func() { debug.Close(); _ = client.Close(); nc.Close() }, debug.URL, nil
 }
 
 func runTool(ts *testscript.TestScript, neg bool, args []string) {
