@@ -75,12 +75,12 @@ func (r *raid) ask(subject string, packet []byte) *wire.Error {
 
 func (r *raid) askFor(reply, subject string, packet []byte) *wire.Error {
 	r.t.Helper()
-	r.got = nil
+	r.forget()
 	if err := r.conn.Publish(subject, reply, packet); err != nil {
 		r.t.Fatal(err)
 	}
 	synctest.Wait()
-	for _, m := range r.got {
+	for _, m := range r.kept() {
 		if strings.HasPrefix(m.Reply, "_D.c.") {
 			r.address = m.Reply
 		}
@@ -312,11 +312,11 @@ func (r *raid) pieces(total uint64, says string, sizes ...int) {
 	o := open(1, bus.Pipe)
 	o.Query, o.Total = nil, total
 	r.ask("bad.rest.v1", packet(1, o.Append(nil)))
-	r.got = nil
+	r.forget()
 	for i, n := range sizes {
 		r.control(packet(uint64(i+2), wire.Chunk{Call: 1, Seq: uint64(i + 1), Data: make([]byte, n)}.Append(nil)))
 	}
-	for _, m := range r.got {
+	for _, m := range r.kept() {
 		if e := errorIn(m.Data); e != nil {
 			if e.Code != string(bus.Lost) || !strings.Contains(e.Message, says) || e.MayHaveRun {
 				r.t.Errorf("refused with %+v; want lost that says %q", e, says)
@@ -354,10 +354,10 @@ func TestAHeartbeatOfCallsThatAreNotThereIsAnsweredWithResets(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r, good := newRaid(t)
 		r.stream(1)
-		r.got = nil
+		r.forget()
 		r.control(packet(2, wire.Beat{From: "mallory", Calls: []wire.BeatCall{{Call: 1}, {Call: 5}}}.Append(nil)))
 		var reset []uint64
-		for _, m := range r.got {
+		for _, m := range r.kept() {
 			kind, body, _, _ := wire.Next(m.Data)
 			var f wire.Reset
 			if kind == wire.KindReset && f.Parse(body) == nil {

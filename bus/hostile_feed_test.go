@@ -86,7 +86,7 @@ func (s *siege) feed(call uint64, query int) string {
 	if e := s.ask("bad.tally.v1", packet(call, o.Append(nil))); e != nil {
 		s.t.Fatal("opening a shared stream:", e.Message)
 	}
-	for _, m := range s.got {
+	for _, m := range s.kept() {
 		for rest := m.Data; ; {
 			kind, body, next, err := wire.Next(rest)
 			if kind == 0 || err != nil {
@@ -110,9 +110,12 @@ func (s *siege) join(joins ...wire.Join) (ends []wire.End, feeds []wire.Feed) {
 	for _, j := range joins {
 		p = j.Append(p)
 	}
-	s.got = nil
+	s.forget()
 	s.control(packet(1<<40, p))
-	for _, m := range s.got {
+	for _, m := range s.kept() {
+		if len(m.Data) > 256<<10 {
+			s.t.Errorf("answered with a message of %d bytes", len(m.Data))
+		}
 		for rest := m.Data; ; {
 			kind, body, next, err := wire.Next(rest)
 			if kind == 0 || err != nil {
@@ -217,11 +220,6 @@ var sieges = []struct {
 		if ends, _ := s.join(joins...); len(ends) != len(joins) {
 			s.t.Errorf("%d of %d joins were answered", len(ends), len(joins))
 		}
-		for _, m := range s.got {
-			if len(m.Data) > 256<<10 {
-				s.t.Errorf("they were answered with a message of %d bytes", len(m.Data))
-			}
-		}
 	}},
 	{"joins and leaves in turn", func(s *siege) {
 		token := s.feed(1, 2)
@@ -233,7 +231,7 @@ var sieges = []struct {
 		grows(s.t, 4<<20, func() {
 			for range 10 {
 				s.control(packet(1<<41, all))
-				s.got = nil
+				s.forget()
 			}
 		})
 		s.emptied()

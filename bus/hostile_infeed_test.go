@@ -92,9 +92,7 @@ func (l *lure) answer(frames ...[]byte) {
 
 // membership is the call of the newest Join.
 func (l *lure) membership() (call uint64) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	for _, m := range l.got {
+	for _, m := range l.kept() {
 		for rest := m.Data; ; {
 			kind, body, next, err := wire.Next(rest)
 			if kind == 0 || err != nil {
@@ -173,10 +171,8 @@ var lures = []struct {
 		for range 1000 {
 			l.answer(mark)
 		}
-		l.mu.Lock()
-		defer l.mu.Unlock()
-		if len(l.got) > 100 {
-			l.t.Errorf("they were answered with %d messages", len(l.got))
+		if n := len(l.kept()); n > 100 {
+			l.t.Errorf("they were answered with %d messages", n)
 		}
 	}},
 }

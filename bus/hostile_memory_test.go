@@ -81,9 +81,7 @@ func (p *pest) publish(subject, reply string, packet []byte) {
 		p.t.Error(err)
 	}
 	synctest.Wait() // or the network holds it all
-	p.mu.Lock()
-	p.got = nil
-	p.mu.Unlock()
+	p.forget()
 }
 
 // flood sends frames of as many instances, 500 in a message.
@@ -220,7 +218,7 @@ func TestAFloodOfCallersCostsAResponderNoMoreThanItsBound(t *testing.T) {
 				}
 				r.ask("bad.add.v1", packet(1, opens...))
 			}
-			r.got = nil
+			r.forget()
 		}
 		grows(t, 128<<20, func() { flood(70_000, func(n int) string { return fmt.Sprintf("%0128d", n) }) })
 		runs := r.runs.Load()

@@ -5,6 +5,7 @@ package bus_test
 import (
 	"context"
 	"errors"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -36,6 +37,19 @@ func (h *hostile) keep(m transport.Msg) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.got = append(h.got, m)
+}
+
+// kept returns what was kept since the last forget.
+func (h *hostile) kept() []transport.Msg {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return slices.Clone(h.got)
+}
+
+func (h *hostile) forget() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.got = nil
 }
 
 func (h *hostile) subscribe(t *testing.T, subject string, f func(transport.Msg)) {

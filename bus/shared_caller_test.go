@@ -21,10 +21,8 @@ import (
 // answers returns the calls that were answered, in order, and the errors of
 // those that were not.
 func (r *raid) answers() (answered []uint64, refused map[uint64]*wire.Error) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
 	refused = map[uint64]*wire.Error{}
-	for _, m := range r.got {
+	for _, m := range r.kept() {
 		for rest := m.Data; ; {
 			kind, body, next, err := wire.Next(rest)
 			if kind == 0 || err != nil {

@@ -67,15 +67,15 @@ func TestAnIdleStreamShowsItsPeerItsAgeAndThatItsPeerLives(t *testing.T) {
 		p.near.Reconnect()
 		time.Sleep(4 * time.Second)
 		p.near.Freeze(true)
-		time.Sleep(4 * time.Second)
-		if s := the(t, bus.RoleStream, p.srv.Snapshot()); s.Heard < 3*time.Second {
+		time.Sleep(3 * time.Second) // beside a second and more since its last heartbeat, and who is silent for 5 s is dead
+		if s := the(t, bus.RoleStream, p.srv.Snapshot()); s.Heard < 2*time.Second {
 			t.Errorf("the caller is silent: %+v", s)
 		}
 		p.near.Freeze(false)
 		time.Sleep(2 * time.Second)
 		p.far.Freeze(true)
-		time.Sleep(4 * time.Second)
-		if c := the(t, bus.RoleStream, p.client.Snapshot()); c.Heard < 3*time.Second {
+		time.Sleep(3 * time.Second)
+		if c := the(t, bus.RoleStream, p.client.Snapshot()); c.Heard < 2*time.Second {
 			t.Errorf("the responder is silent: %+v", c)
 		}
 		p.far.Freeze(false)
