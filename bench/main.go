@@ -73,7 +73,7 @@ func command(ctx context.Context) error {
 		o.rounds, o.span = 1, 100*time.Millisecond
 	}
 	if *list {
-		for _, c := range cells(o) {
+		for _, c := range cells(o, 0) {
 			fmt.Println(c)
 		}
 		return nil
@@ -98,7 +98,7 @@ func gather(ctx context.Context, o options, read, write string) (*results, error
 	r := newResults(o)
 	failed := 0
 	for round := range o.rounds {
-		for _, c := range rotated(cells(o), round) {
+		for _, c := range rotated(cells(o, round), round) {
 			began := time.Now()
 			m, err := c.calmly(ctx, o, round)
 			if ctx.Err() != nil {

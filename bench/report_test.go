@@ -12,7 +12,7 @@ import (
 )
 
 func TestEverySystemCanDoItsWorkloads(t *testing.T) {
-	for _, c := range cells(options{only: regexp.MustCompile("")}) {
+	for _, c := range cells(options{only: regexp.MustCompile("")}, 0) {
 		if s, ok := systems[c.system]; !ok || !can(s, c.shape) {
 			t.Errorf("%s: there is no such system, or it cannot", c)
 		}

@@ -17,7 +17,11 @@ type workload struct {
 	oneCore bool // all processes on one core, so that nothing but work takes time
 	long    bool // not for a quick run
 	times   int  // spans that a measurement lasts, if not 1
+	rounds  int  // in which it is measured, if not in all: it lasts, or changes little
 }
+
+// fewRounds are enough for memory, counts and what is told rather than judged.
+const fewRounds = 3
 
 // A cell is one system's turn at one workload.
 type cell struct {
@@ -85,9 +89,9 @@ func fanouts() (all []workload) {
 func holes() (all []workload) {
 	for _, settings := range []string{"default", "documented"} {
 		l := load{Size: 128, Streams: 1000, Conns: 8, Window: busyWindow, Broker: settings}
-		all = append(all, workload{name: "hole/none/" + settings, shape: "fanout", systems: []string{"durabus"}, load: l, long: true, times: 15})
+		all = append(all, workload{name: "hole/none/" + settings, shape: "fanout", systems: []string{"durabus"}, load: l, long: true, times: 15, rounds: fewRounds})
 		l.Hole = true
-		all = append(all, workload{name: "hole/one/" + settings, shape: "fanout", systems: []string{"durabus"}, load: l, long: true, times: 15})
+		all = append(all, workload{name: "hole/one/" + settings, shape: "fanout", systems: []string{"durabus"}, load: l, long: true, times: 15, rounds: fewRounds})
 	}
 	return all
 }
@@ -107,20 +111,20 @@ func standing() []workload {
 	back := []string{"raw", "raw-default", "durabus"}
 	return []workload{
 		{name: "idle/1000", shape: "idle", systems: append(idle, "drpc"), load: load{Streams: 1000, Conns: 8}},
-		{name: "idle/10000", shape: "idle", systems: append(idle, "drpc"), load: load{Streams: 10_000, Conns: 8}, long: true},
-		{name: "idle/40000", shape: "idle", systems: idle, load: load{Streams: 40_000, Conns: 8}, long: true},
-		{name: "idle/100000", shape: "idle", systems: []string{"durabus"}, load: load{Streams: 100_000, Conns: 8}, long: true},
+		{name: "idle/10000", shape: "idle", systems: append(idle, "drpc"), load: load{Streams: 10_000, Conns: 8}, long: true, rounds: fewRounds},
+		{name: "idle/40000", shape: "idle", systems: idle, load: load{Streams: 40_000, Conns: 8}, long: true, rounds: fewRounds},
+		{name: "idle/100000", shape: "idle", systems: []string{"durabus"}, load: load{Streams: 100_000, Conns: 8}, long: true, rounds: fewRounds},
 		{name: "recovery/1", shape: "recovery", systems: back, load: follow(1, 1, 128, time.Millisecond)},
 		{name: "recovery/100", shape: "recovery", systems: back, load: follow(100, 1, 128, time.Millisecond)},
 		{name: "recovery/10000 states", shape: "recovery", systems: []string{"durabus"}, load: follow(100, 100, 10<<10, 0), long: true},
-		{name: "outage/30 s", shape: "outage", systems: back, load: follow(20, 1, 128, 100*time.Millisecond), long: true},
+		{name: "outage/30 s", shape: "outage", systems: back, load: follow(20, 1, 128, 100*time.Millisecond), long: true, rounds: fewRounds},
 	}
 }
 
 // cells are the measurements of one round.
-func cells(o options) (all []cell) {
+func cells(o options, round int) (all []cell) {
 	for _, w := range workloads() {
-		if o.quick && w.long {
+		if o.quick && w.long || w.rounds > 0 && round >= w.rounds {
 			continue
 		}
 		for _, s := range w.systems {
