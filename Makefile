@@ -70,8 +70,8 @@ bench: ## run the benchmarks that match BENCH
 benchstat: ## compare the benchmarks of the commits OLD (main) and NEW (the work tree), COUNT (10) runs each
 	.ci/bench-compare '$(OLD)' '$(NEW)' '$(BENCH)' $(COUNT)
 
-compare: ## measure durabus beside its peers, ROUNDS (9) rounds, for about an hour
-	go -C bench run . -rounds $(ROUNDS) -json results.json
+compare: ## measure durabus beside its peers, ROUNDS (9) rounds, for about 40 minutes
+	go -C bench run . -rounds $(ROUNDS) -span 500ms -calm 15 -json results.json
 
 performance: ## write the tables and plots of docs/performance.md from bench/results.json
 	go -C bench run . -read results.json -document ../docs/performance.md >/dev/null
