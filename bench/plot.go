@@ -3,15 +3,18 @@
 package main
 
 import (
+	"bytes"
 	"fmt"
 	"image/color"
 	"maps"
+	"os"
 	"path/filepath"
 	"slices"
 
 	"gonum.org/v1/plot"
 	"gonum.org/v1/plot/plotter"
 	"gonum.org/v1/plot/vg"
+	"gonum.org/v1/plot/vg/draw"
 )
 
 // A chart is a figure of the document: one line for each system, one point for each of the
@@ -93,7 +96,21 @@ func (r *results) plot(c chart, folder string) (drawn bool, err error) {
 	if !drawn {
 		return false, nil
 	}
-	return true, p.Save(16*vg.Centimeter, 10*vg.Centimeter, filepath.Join(folder, c.file))
+	return true, save(p, filepath.Join(folder, c.file))
+}
+
+// save writes a plot with room at the right for the last label of its axis.
+func save(p *plot.Plot, name string) error {
+	canvas, err := draw.NewFormattedCanvas(16*vg.Centimeter, 10*vg.Centimeter, "svg")
+	if err != nil {
+		return err
+	}
+	p.Draw(draw.Crop(draw.New(canvas), 0, -vg.Centimeter, 0, -2*vg.Millimeter))
+	var text bytes.Buffer
+	if _, err := canvas.WriteTo(&text); err != nil {
+		return err
+	}
+	return os.WriteFile(name, text.Bytes(), 0o644)
 }
 
 func (r *results) points(c chart, system string) (all plotter.XYs) {

@@ -242,8 +242,13 @@ func (t *trial) measureFanout() (metrics, error) {
 	if err != nil {
 		return nil, err
 	}
-	count *= max(t.times, 1)
 	l.Window = min(t.load.Window, max(count/4/8*8, 8)) // slow systems need less
+	if t.times > 1 {                                   // what is to be seen takes so long: with this window
+		if count, err = t.calibrate(count, publish); err != nil {
+			return nil, err
+		}
+		count *= t.times
+	}
 	m, err := t.window(func() (sample, error) { return publish(max(count, l.Window)) })
 	if err != nil {
 		return nil, err
