@@ -243,7 +243,8 @@ func (t *trial) measureFanout() (metrics, error) {
 		return nil, err
 	}
 	l.Window = min(t.load.Window, max(count/4/8*8, 8)) // slow systems need less
-	if t.times > 1 {                                   // what is to be seen takes so long: with this window
+	// What is to be seen takes so long, with this window.
+	if t.times > 1 {
 		if count, err = t.calibrate(count, publish); err != nil {
 			return nil, err
 		}
