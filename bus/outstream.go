@@ -149,8 +149,8 @@ func (s *outStream) begin(r Reply) error {
 }
 
 // push sends one update. It waits while the reader has no room for it. Whether the
-// call is over it asks at the first update of each message, as a look at a context
-// costs as much as writing a short update.
+// call is over it asks at the first and the last update of each message, as a look
+// at a context costs as much as writing a short update.
 func (s *outStream) push(ctx context.Context, e Element) error {
 	if !s.queued.Load() && ctx.Err() != nil {
 		return contextError(ctx, s.job.point.Description)

@@ -59,5 +59,8 @@ func (s *outStream) awaitCredit(ctx context.Context) error {
 // waits until another may gather.
 func (s *outStream) full(ctx context.Context) error {
 	s.flush()
+	if ctx.Err() != nil { // push may not have come to ask while the outbox was behind
+		return contextError(ctx, s.job.point.Description)
+	}
 	return s.wait(ctx, func() bool { return s.gatheredSize() < batchSize })
 }
