@@ -140,16 +140,16 @@ type child struct {
 	lines chan string // what it says; closed at its end
 }
 
-// startChild starts a process and returns when it is ready. It is killed with
-// the test.
-func startChild(t *testing.T, role, url string) *child {
+// startChild starts a process, with these variables set besides, and returns when
+// it is ready. It is killed with the test.
+func startChild(t *testing.T, role, url string, set ...string) *child {
 	t.Helper()
 	exe, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)
 	}
 	cmd := exec.Command(exe)
-	cmd.Env = append(os.Environ(), childRole+"="+role, childURL+"="+url)
+	cmd.Env = append(append(os.Environ(), childRole+"="+role, childURL+"="+url), set...)
 	cmd.Stderr = os.Stderr
 	stdin, err := cmd.StdinPipe()
 	if err != nil {

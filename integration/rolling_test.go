@@ -84,12 +84,16 @@ type stage struct {
 	over time.Time
 }
 
-// newRolling makes an upgrade that will have this many stages of replacements.
+// newRolling makes an upgrade that will have this many stages of replacements. It
+// goes on beside others, for most of its time is waiting, unless it is to show what
+// a machine carries.
 func newRolling(t *testing.T, kill bool, stages int) *rolling {
+	if os.Getenv(rollLoad) != "soak" {
+		t.Parallel()
+	}
 	r := &rolling{t: t, kill: kill, cluster: runCluster(t, broker.Options{}), tally: t.TempDir(), tap: newTap(), began: time.Now(), ends: map[string]int{}}
 	rate, length := rollScale()
 	r.rate, r.rest = rate, length/time.Duration(stages*fleetSize)
-	t.Setenv(rollTally, r.tally)
 	for i := range 3 {
 		r.urls = append(r.urls, r.tap.callers(t, r.cluster[i].URL()))
 	}
@@ -102,9 +106,9 @@ func (r *rolling) start(i int, versions []int) *member {
 	if err != nil {
 		r.t.Fatal(err)
 	}
-	r.t.Setenv(rollVersions, string(list))
 	m := &member{node: r.cluster[i%3]}
-	m.child = startChild(r.t, "rolling responder", r.tap.responder(r.t, m.node.URL(), m))
+	m.child = startChild(r.t, "rolling responder", r.tap.responder(r.t, m.node.URL(), m),
+		rollTally+"="+r.tally, rollVersions+"="+string(list))
 	m.instance = m.line(r.t)
 	return m
 }
