@@ -11,6 +11,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/durabus/durabus/bus"
 	"github.com/durabus/durabus/durable"
 	"github.com/durabus/durabus/internal/transport"
 	"github.com/durabus/durabus/internal/wire"
@@ -250,6 +251,37 @@ func TestAFeedThatNobodyReadBeginsWhereItsNextReaderDoes(t *testing.T) {
 			})
 		})
 	}
+}
+
+// What comes on the feed before the client was told that the connection is back is
+// no reason either to ask for what nobody waits for.
+func TestAFrameThatIsFasterThanTheNewsOfTheReturnAsksForNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newShop(t)
+		defer s.close()
+		conn := s.net.Dial()
+		defer conn.Notify(func(ev transport.Event) {
+			if ev.Kind == transport.Reconnected {
+				s.pub.Publish(1)
+				synctest.Wait()
+			}
+		})()
+		client := bus.NewClientOn(conn, bus.ClientOptions{})
+		defer client.Close()
+		ctx, leave := context.WithCancel(t.Context())
+		wait := followers(ctx, client, 2)
+		leave()
+		wait()
+		k := s.listen()
+		conn.Disconnect()
+		s.pub.Publish(1)
+		synctest.Wait()
+		conn.Reconnect()
+		synctest.Wait()
+		if len(k.joins) != 1 || k.again > 0 {
+			t.Errorf("%d Joins, and %d frames in answer to them", len(k.joins), k.again)
+		}
+	})
 }
 
 // A state serves those who ask for it for a while, and so may be older than what

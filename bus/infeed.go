@@ -171,6 +171,9 @@ func (f *inFeed) take(frame *wire.Feed, toAll bool) error {
 		f.proven, f.heard = true, now
 	}
 	missing := c.Before > f.order.Have()
+	if f.away { // a frame may be here before we are told that the connection is back
+		f.adrift = len(f.readers) == 0
+	}
 	if f.adrift && missing { // of what nobody waits for
 		f.begin(c.Before)
 		missing = false
