@@ -21,7 +21,7 @@ type caller struct {
 	world  *world
 	name   string
 	dice   dice
-	conn   *conn
+	conn   link
 	client *bus.Client
 	ctx    context.Context // of the process
 	quit   context.CancelFunc
@@ -39,7 +39,7 @@ type follower struct {
 
 func (w *world) call(name string, node int, d delays) *caller {
 	c := &caller{world: w, name: name, dice: w.dice.of(name), conn: w.net.dial(name, node, d)}
-	c.client = bus.NewClient(c.conn.nc, bus.ClientOptions{AnyConn: true})
+	c.client = bus.NewClient(c.conn.bus(), bus.ClientOptions{AnyConn: true})
 	c.ctx, c.quit = context.WithCancel(context.Background())
 	c.resume = c.dice.of("resume").below(3) > 0
 	return c

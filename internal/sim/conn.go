@@ -38,17 +38,27 @@ type conn struct {
 type listener struct{ f func(transport.Event) }
 
 // dial connects a process to a broker.
-func (n *network) dial(name string, node int, d delays) *conn {
+func (n *network) dial(name string, node int, d delays) link {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	c := &conn{
-		net: n, name: name, node: node, connected: true, broken: make(chan struct{}),
+		net: n, name: name, safe: d.safe, node: node, connected: true, broken: make(chan struct{}),
 		up: n.line(name+" up", d), down: n.line(name+" down", d),
 		told: n.line(name+" told", delays{least: 0, most: 50 * time.Microsecond}),
 	}
 	c.nc, c.release = transport.StandIn(c)
 	n.conns = append(n.conns, c)
 	return c
+}
+
+// bus implements [link].
+func (c *conn) bus() *nats.Conn { return c.nc }
+
+// sever implements [link].
+func (c *conn) sever(flushed bool) {
+	c.net.mu.Lock()
+	defer c.net.mu.Unlock()
+	c.cut(flushed)
 }
 
 // cut ends the connection; the network is locked. What the process has sent may

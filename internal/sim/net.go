@@ -33,6 +33,7 @@ type delays struct {
 	least, most time.Duration
 	late        uint64        // one of so many messages takes longer; 0 is none
 	latest      time.Duration // at most, then
+	safe        bool          // nothing happens to the process's connection
 }
 
 // brokerHolds is a broker's max_pending, unless its memory is short.
@@ -241,6 +242,20 @@ func (n *network) join(a, b int) {
 			n.routes[i.node][far].send(0, func() { i.known[far] = i.known[i.node] })
 		}
 	}
+}
+
+// settle implements [brokers].
+func (n *network) settle() {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.pending, n.calm = brokerHolds, true
+}
+
+// count implements [brokers].
+func (n *network) count() int {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return int(n.messages)
 }
 
 // subscriptions counts those that are open.

@@ -78,7 +78,7 @@ func apply(b book, c change) book { return book{b.N + 1, b.Sum*31 + c.By} }
 type responder struct {
 	world     *world
 	name      string
-	conn      *conn
+	conn      link
 	server    *bus.Server
 	publisher *staterpc.Publisher[book, change]
 }
@@ -105,7 +105,7 @@ func (w *world) serve(name string, node int, d delays, versions ...int) *respond
 		}
 	}
 	var err error
-	r.server, err = bus.Serve(r.conn.nc, bus.Service{Name: "sim", AnyConn: true}, handlers...)
+	r.server, err = bus.Serve(r.conn.bus(), bus.Service{Name: "sim", AnyConn: true}, handlers...)
 	if err != nil {
 		w.oracle.broken("I3", "%s does not serve: %v", name, err)
 	}

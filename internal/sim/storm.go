@@ -20,9 +20,7 @@ func (w *world) storm(r *rand.Rand) {
 		w.oracle.mu.Unlock()
 		w.fault(r)
 	}
-	w.net.mu.Lock()
-	defer w.net.mu.Unlock()
-	w.net.pending, w.net.calm = brokerHolds, true
+	w.net.settle()
 }
 
 // fault begins one, and undoes it in the background.
@@ -66,7 +64,7 @@ func spell(r *rand.Rand) time.Duration {
 }
 
 // anyone draws a connection of those that something may happen to.
-func (w *world) anyone(r *rand.Rand) *conn {
+func (w *world) anyone(r *rand.Rand) link {
 	w.changed.Lock()
 	defer w.changed.Unlock()
 	n := r.IntN(len(w.callers) + len(w.responders))
@@ -76,10 +74,8 @@ func (w *world) anyone(r *rand.Rand) *conn {
 	return w.responders[n-len(w.callers)].conn
 }
 
-func (w *world) cut(r *rand.Rand, c *conn) {
-	w.net.mu.Lock()
-	c.cut(onceIn(r, 2))
-	w.net.mu.Unlock()
+func (w *world) cut(r *rand.Rand, c link) {
+	c.sever(onceIn(r, 2))
 	node := r.IntN(w.nodes)
 	w.later(spell(r), func() { c.back(node) })
 }
@@ -87,7 +83,7 @@ func (w *world) cut(r *rand.Rand, c *conn) {
 // cutAll is a broker that restarts.
 func (w *world) cutAll(r *rand.Rand) {
 	w.changed.Lock()
-	var cs []*conn
+	var cs []link
 	for _, c := range w.callers {
 		cs = append(cs, c.conn)
 	}
@@ -101,7 +97,7 @@ func (w *world) cutAll(r *rand.Rand) {
 }
 
 // hang holds up a connection, which then goes on or is cut.
-func (w *world) hang(r *rand.Rand, c *conn) {
+func (w *world) hang(r *rand.Rand, c link) {
 	lasts := spell(r)
 	way := r.IntN(3)
 	c.hang(way != 1, way != 2, time.Now().Add(lasts))
@@ -110,9 +106,7 @@ func (w *world) hang(r *rand.Rand, c *conn) {
 		node := r.IntN(w.nodes)
 		away := spell(r)
 		w.later(lasts-time.Microsecond, func() {
-			w.net.mu.Lock()
-			c.cut(false)
-			w.net.mu.Unlock()
+			c.sever(false)
 			wait(context.Background(), away)
 			c.back(node)
 		})

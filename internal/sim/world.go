@@ -71,7 +71,7 @@ func (r Result) Before(n int) string { return r.trace.before(n) }
 // A world is all that takes part in one schedule.
 type world struct {
 	dice   dice
-	net    *network
+	net    brokers
 	trace  *trace
 	oracle *oracle
 	delay  delays
@@ -103,24 +103,23 @@ func Run(seed uint64) Result {
 	if onceIn(r, 2) {
 		w.delay.late, w.delay.latest = 50, between(r, 10*time.Millisecond, 3*time.Second)
 	}
-	w.net = newNetwork(d, w.nodes, w.delay, w.trace)
+	net := newNetwork(d, w.nodes, w.delay, w.trace)
 	if onceIn(r, 4) {
-		w.net.pending = 300 << 10
+		net.pending = 300 << 10
 	}
+	w.net = net
 	w.play(r)
-	w.oracle.report.Messages = int(w.net.messages)
+	w.oracle.report.Messages = w.net.count()
 	return Result{Report: w.oracle.report, Failures: w.oracle.failures, Sum: w.trace.sum(), trace: w.trace}
 }
 
 func (w *world) play(r *rand.Rand) {
-	steady := delays{least: w.delay.least, most: w.delay.most}
+	steady := delays{least: w.delay.least, most: w.delay.most, safe: true}
 	home := w.serve("home", 0, steady, w.versions(r)...)
-	home.conn.safe = true
 	for range 1 + r.IntN(3) {
 		w.join(r)
 	}
 	neighbour := w.call("neighbour", 0, steady)
-	neighbour.conn.safe = true
 	neighbour.work.Go(func() { neighbour.visit(home) })
 	neighbour.work.Go(func() { neighbour.stay(home) })
 	for range 1 + r.IntN(3) {

@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package sim
+
+import (
+	"time"
+
+	"github.com/nats-io/nats.go"
+)
+
+// A brokers is what a schedule's processes are connected by: [network], which is
+// simulated, or another in its place.
+type brokers interface {
+	// dial connects a process to a broker.
+	dial(name string, node int, d delays) link
+
+	// split separates two brokers until join: what is on its way between them is
+	// lost, and nobody is told.
+	split(a, b int)
+	join(a, b int)
+
+	// settle ends what makes messages late and a broker short of memory.
+	settle()
+
+	// subscriptions counts those that processes have left open.
+	subscriptions() int
+
+	// count is the number of messages that the brokers were given.
+	count() int
+}
+
+// A link is a process's connection to one of the brokers.
+type link interface {
+	// bus is what the process makes its clients and servers on.
+	bus() *nats.Conn
+
+	// sever ends the connection. What the process has sent may still arrive, if
+	// flushed. It comes back with back, and not before.
+	sever(flushed bool)
+	back(node int)
+
+	// hang holds up what is sent in one direction or both until a moment.
+	hang(up, down bool, until time.Time)
+
+	// kill ends the process's part in the network without its knowledge. Each
+	// process does so in the end, too.
+	kill()
+	isDead() bool
+}
