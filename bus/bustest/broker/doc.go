@@ -36,6 +36,9 @@
 // behind a proxy stays there. Configure can change that; then such clients need
 // nats.IgnoreDiscoveredServers.
 //
+// A broker with InProcess has no port, and no proxy before it. Its clients come by
+// [Server.Dial], inside a testing/synctest bubble too, where all time is virtual.
+//
 // A proxy understands the NATS client protocol. Other traffic (TLS, WebSocket)
 // passes too and suffers all faults but tampering.
 //

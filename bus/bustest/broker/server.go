@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"log/slog"
 	"math"
+	"net"
 	"sync"
 	"time"
 
@@ -23,6 +24,12 @@ const (
 // is a broker on a free port that lets everybody in and logs nothing.
 type Options struct {
 	Port int // 0: a free one, kept until Close
+
+	// InProcess has the broker listen to nothing: clients come by [Server.Dial]
+	// alone, and URL leads nowhere. Such a broker runs inside a testing/synctest
+	// bubble too. nats.go keeps timers for later, which another bubble must not
+	// take: call runtime.GC twice between two bubbles.
+	InProcess bool
 
 	// Users, if there are any, are the only ones let in.
 	Users []User
@@ -77,11 +84,18 @@ func Run(t TB, opts Options) *Server {
 }
 
 func newServer(opts Options) (*Server, error) {
-	if opts.Port != 0 {
+	if opts.Port != 0 || opts.InProcess {
 		return &Server{opts: opts, port: port{number: opts.Port}}, nil
 	}
 	p, err := takePort()
 	return &Server{opts: opts, port: p}, err
+}
+
+// Dial returns a connection within the process, for nats.InProcessServer or a
+// net.Conn around it. It holds nothing: who writes waits for who reads. It fails
+// while the broker is down.
+func (s *Server) Dial() (net.Conn, error) {
+	return s.NATS().InProcessConn()
 }
 
 // URL is where clients connect; it stays the same over Restart.
@@ -219,6 +233,7 @@ func (s *Server) options() (*server.Options, error) {
 		}
 	}
 	opts.Host, opts.Port = host, s.port.number
+	opts.DontListen = s.opts.InProcess
 	opts.NoSigs = true // the process's signals are not the broker's
 	if opts.LameDuckDuration == 0 {
 		opts.LameDuckDuration, opts.LameDuckGracePeriod = 100*time.Millisecond, 20*time.Millisecond
