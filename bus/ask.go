@@ -71,6 +71,13 @@ func (m *knownMenu) forgetNews(now time.Duration) {
 // ask publishes a question and returns the answers until they have gone quiet;
 // just the first if one is enough.
 func (b *mailbox) ask(ctx context.Context, subject, name string, one bool) ([]answer, error) {
+	answers, _, err := b.question(ctx, subject, name, one)
+	return answers, err
+}
+
+// question is ask that reports whether there are no answers because the broker
+// knows nobody to ask.
+func (b *mailbox) question(ctx context.Context, subject, name string, one bool) (got []answer, nobody bool, _ error) {
 	n := b.next()
 	q := question{subject, make(chan answer, 64)}
 	b.mu.Lock()
@@ -82,7 +89,7 @@ func (b *mailbox) ask(ctx context.Context, subject, name string, one bool) ([]an
 	}
 	if err != nil {
 		b.mu.Unlock()
-		return nil, err
+		return nil, false, err
 	}
 	b.asks[n] = q
 	b.mu.Unlock()
@@ -93,12 +100,12 @@ func (b *mailbox) ask(ctx context.Context, subject, name string, one bool) ([]an
 	}()
 	packet := wire.AppendNumber(wire.Ask{Protocol: protocolVersion, Name: name}.Append(nil), n)
 	if err := b.failed(b.conn.Publish(subject, b.reply(n), packet), Description{Name: name}); err != nil {
-		return nil, err
+		return nil, false, err
 	}
 	return b.gather(ctx, q.answers, name, one)
 }
 
-func (b *mailbox) gather(ctx context.Context, ch <-chan answer, name string, one bool) (got []answer, _ error) {
+func (b *mailbox) gather(ctx context.Context, ch <-chan answer, name string, one bool) (got []answer, nobody bool, _ error) {
 	start, wait := time.Now(), firstWait
 	t := time.NewTimer(wait)
 	defer t.Stop()
@@ -106,10 +113,10 @@ func (b *mailbox) gather(ctx context.Context, ch <-chan answer, name string, one
 		select {
 		case a := <-ch:
 			if a.nobody || a.denied != nil {
-				return nil, a.denied
+				return nil, a.nobody, a.denied
 			}
 			if got = append(got, a); one || len(got) == maxInstances {
-				return got, nil
+				return got, false, nil
 			}
 			if wait == firstWait {
 				if len(a.versions) == 0 {
@@ -120,13 +127,13 @@ func (b *mailbox) gather(ctx context.Context, ch <-chan answer, name string, one
 			t.Reset(wait)
 		case <-t.C:
 			if len(ch) == 0 { // else it was us who were late
-				return got, nil
+				return got, false, nil
 			}
 			t.Reset(silence)
 		case <-b.quit:
-			return got, b.unusable(errClosed, Description{Name: name})
+			return got, false, b.unusable(errClosed, Description{Name: name})
 		case <-ctx.Done():
-			return got, notSent(contextError(ctx, Description{Name: name}))
+			return got, false, notSent(contextError(ctx, Description{Name: name}))
 		}
 	}
 }
@@ -161,10 +168,11 @@ func (q question) answer(a answer) bool {
 }
 
 // askOne asks one of those who serve name which versions it serves, and all of
-// them if that one is leaving.
+// them if that one is leaving or says nothing: it may be stopped, and the others
+// not.
 func (b *mailbox) askOne(ctx context.Context, name string) ([]int, error) {
-	answers, err := b.ask(ctx, wire.MenuOneSubject(name), name, true)
-	if versions := union(answers); err != nil || len(answers) == 0 || len(versions) > 0 {
+	answers, nobody, err := b.question(ctx, wire.MenuOneSubject(name), name, true)
+	if versions := union(answers); err != nil || nobody || len(versions) > 0 {
 		return versions, err
 	}
 	answers, err = b.ask(ctx, wire.MenuAllSubject(name), name, false)
