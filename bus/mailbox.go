@@ -305,12 +305,12 @@ func (b *mailbox) startTick() {
 	}
 	b.tick = true
 	b.wg.Go(func() {
-		t := time.NewTicker(flow.Tick)
-		defer t.Stop()
+		ticks, stop := transport.Ticks(b.conn, flow.Tick)
+		defer stop()
 		last := b.now()
 		for {
 			select {
-			case <-t.C:
+			case <-ticks:
 			case <-b.quit:
 				return
 			}

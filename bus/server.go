@@ -357,11 +357,11 @@ func (s *Server) startTick() {
 	}
 	s.ticking = true
 	s.loops.Go(func() {
-		t := time.NewTicker(flow.Tick)
-		defer t.Stop()
+		ticks, stop := transport.Ticks(s.conn, flow.Tick)
+		defer stop()
 		for {
 			select {
-			case <-t.C:
+			case <-ticks:
 			case <-s.quit:
 				return
 			}
