@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"github.com/durabus/durabus/bus"
-	"github.com/durabus/durabus/internal/kindtest"
 	"github.com/durabus/durabus/internal/transport"
 	"github.com/durabus/durabus/piperpc"
 	"github.com/durabus/durabus/staterpc"
@@ -36,14 +35,6 @@ func dial(t *testing.T, handlers ...bus.Handler) *bus.Client {
 		}
 	})
 	return client
-}
-
-func TestTheLawsHoldOverTheEngine(t *testing.T) {
-	kindtest.Laws(t, func(t *testing.T, handlers ...bus.Handler) bus.Caller { return dial(t, handlers...) })
-}
-
-func TestTheLawsHoldForSharedStreams(t *testing.T) {
-	kindtest.SharedLaws(t, func(t *testing.T, handlers ...bus.Handler) bus.Caller { return dial(t, handlers...) })
 }
 
 func TestAUnaryCallIsAnswered(t *testing.T) {
