@@ -27,6 +27,7 @@
 //     garbage collection), or an outage short enough for TCP to repair. Senders
 //     come under back-pressure; nothing is lost.
 //   - [Proxy.Delay]: distance.
+//   - [Proxy.Limit]: a line that is thin, or full of others' traffic.
 //   - [Proxy.Tamper]: no network does this to a TCP connection. It stands for what
 //     NATS may do at most once (a message dropped where a connection breaks) and
 //     for what a protocol must survive to be trusted (repeats, another order,

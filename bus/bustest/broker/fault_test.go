@@ -229,6 +229,32 @@ func TestDelayIsAddedToEachDirection(t *testing.T) {
 	inOrder(t, got, 1)
 }
 
+func TestALimitBoundsTheRateAndLosesNothing(t *testing.T) {
+	t.Parallel()
+	srv := Run(t, Options{})
+	proxy := RunProxy(t, srv.URL())
+	limited, direct := connect(t, proxy.URL()), connect(t, srv.URL())
+	got := limited.subscribe(t, "news")
+	const n, size, rate = 50, 1 << 10, 256 << 10
+	proxy.Limit(rate)
+	began := time.Now()
+	for range n {
+		direct.publish(t, "news", strings.Repeat("x", size))
+	}
+	for i := range n {
+		receive(t, fmt.Sprint("message ", i), got)
+	}
+	// The last is let through when those before it have had their time.
+	if took, least := time.Since(began), (n-1)*size*time.Second/rate; took < least {
+		t.Fatalf("%d KiB took %v, want at least %v", n, took, least)
+	}
+
+	proxy.Limit(1)
+	direct.publish(t, "news", "0", "1")
+	proxy.Limit(0)
+	inOrder(t, got, 2)
+}
+
 func TestCutLosesWhatWasOnItsWay(t *testing.T) {
 	t.Parallel()
 	srv := Run(t, Options{})

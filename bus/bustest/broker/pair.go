@@ -78,7 +78,8 @@ type lane struct {
 	direction Direction
 	from, to  *net.TCPConn
 	queue     *queue
-	held      []byte // a message that changes places with the next; the reader's
+	held      []byte    // a message that changes places with the next; the reader's
+	free      time.Time // when a limit lets the next through; the writer's
 }
 
 func (l *lane) read() {
@@ -136,7 +137,7 @@ func (l *lane) write() {
 		if !ok {
 			return
 		}
-		switch l.await(p.read, w) {
+		switch l.await(p, w) {
 		case swallow: // also the end: the pair stays until Heal resets it
 		case deliver:
 			if p.bytes == nil {
@@ -150,9 +151,9 @@ func (l *lane) write() {
 }
 
 // await waits for as long as the faults want, with nothing left in w.
-func (l *lane) await(read time.Time, w *bufio.Writer) fate {
+func (l *lane) await(p piece, w *bufio.Writer) fate {
 	for {
-		f, due, changed := l.proxy.fate(l.pair, l.direction, read)
+		f, due, changed := l.proxy.fate(l, p)
 		if f != wait {
 			return f
 		}

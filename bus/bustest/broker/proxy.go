@@ -62,6 +62,7 @@ type faults struct {
 	partitioned Direction
 	frozen      Direction
 	delay       time.Duration
+	limit       int // bytes a second; 0 is none
 	tamper      Tamper
 }
 
@@ -116,6 +117,11 @@ func (p *Proxy) Thaw() { p.set(func(f *faults) { f.frozen = 0 }) }
 // round trip takes 2d longer. Order stays. The proxy's buffer limits throughput
 // to 256 KiB per d.
 func (p *Proxy) Delay(d time.Duration) { p.set(func(f *faults) { f.delay = d }) }
+
+// Limit delivers at most so many bytes a second in each direction of each
+// connection, message by message; 0 ends it. Senders come under back-pressure and
+// nothing is lost.
+func (p *Proxy) Limit(bytes int) { p.set(func(f *faults) { f.limit = bytes }) }
 
 // Tamper lets fn decide what happens to each operation that the proxy reads from
 // now on; nil ends it.
@@ -216,21 +222,27 @@ const (
 	wait
 )
 
-// fate decides about something that c's lane in direction d read at a time. If
-// the answer is wait, it is to be asked again at due, if that is not zero, and
-// when changed is closed.
-func (p *Proxy) fate(c *pair, d Direction, read time.Time) (f fate, due time.Time, changed <-chan struct{}) {
+// fate decides about something on l. If the answer is wait, it is to be asked again
+// at due, if that is not zero, and when changed is closed.
+func (p *Proxy) fate(l *lane, it piece) (f fate, due time.Time, changed <-chan struct{}) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.faults.frozen&d != 0 {
+	if p.faults.frozen&l.direction != 0 {
 		return wait, time.Time{}, p.changed
 	}
-	if due = read.Add(p.faults.delay); time.Now().Before(due) {
+	now := time.Now()
+	if due = it.read.Add(p.faults.delay); p.faults.limit > 0 && l.free.After(due) {
+		due = l.free
+	}
+	if now.Before(due) {
 		return wait, due, p.changed
 	}
-	if p.faults.partitioned&d != 0 {
-		c.lost = true // here, under the lock, so that Heal cannot miss it
+	if p.faults.partitioned&l.direction != 0 {
+		l.pair.lost = true // here, under the lock, so that Heal cannot miss it
 		return swallow, due, nil
+	}
+	if p.faults.limit > 0 {
+		l.free = now.Add(time.Duration(len(it.bytes)) * time.Second / time.Duration(p.faults.limit))
 	}
 	return deliver, due, nil
 }
