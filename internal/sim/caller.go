@@ -84,7 +84,7 @@ func (c *caller) close() {
 	if err := c.client.Close(); err != nil && !c.conn.isDead() {
 		c.world.oracle.broken("I5", "%s does not close: %v", c.name, err)
 	}
-	c.conn.kill()
+	c.conn.leave()
 }
 
 // limit returns a context for one call.

@@ -138,6 +138,9 @@ func (c *conn) kill() {
 	c.release()
 }
 
+// leave implements [link].
+func (c *conn) leave() { c.kill() }
+
 func (c *conn) tell(ev transport.Event) {
 	for _, l := range slices.Clone(c.listeners) {
 		c.told.send(0, func() { go l.f(ev) })

@@ -26,6 +26,7 @@ type network struct {
 	inboxes   uint64
 	calm      bool // nothing is late any more
 	pending   int  // bytes that a broker holds for a connection before it cuts it
+	slow      int  // connections that were cut so
 }
 
 // delays say how long a message takes on one line.
@@ -197,6 +198,7 @@ func (n *network) deliver(i *interest, m transport.Msg) {
 	c := i.sub.conn
 	if c.connected && !c.safe && c.down.waiting+len(m.Data) > n.pending {
 		n.trace.note(c.name, "slow consumer")
+		n.slow++
 		c.cut(false)
 		node, away := c.node, time.Duration(n.dice.nth(n.messages).below(uint64(time.Second)))
 		time.AfterFunc(away, func() { c.back(node) })
@@ -251,21 +253,14 @@ func (n *network) settle() {
 	n.pending, n.calm = brokerHolds, true
 }
 
-// count implements [brokers].
-func (n *network) count() int {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	return int(n.messages)
-}
-
-// subscriptions counts those that are open.
-func (n *network) subscriptions() (count int) {
+// close implements [brokers].
+func (n *network) close() (open, messages, slow int) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	for _, c := range n.conns {
-		count += len(c.subs)
+		open += len(c.subs)
 	}
-	return count
+	return open, int(n.messages), n.slow
 }
 
 // matches reports whether a subject falls under a pattern with NATS wildcards.

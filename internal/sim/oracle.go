@@ -47,7 +47,7 @@ type run struct {
 func newOracle(t *trace) *oracle {
 	return &oracle{
 		trace: t, calls: map[uint64]*call{}, running: map[string]int{},
-		truth: []uint64{0}, bases: map[string]uint64{},
+		truth: []uint64{0}, bases: map[string]uint64{}, report: Report{Codes: map[bus.Code]int{}},
 	}
 }
 
@@ -94,6 +94,7 @@ func (o *oracle) end(c *call, err error) {
 	if c.timeout > 0 && time.Since(c.began) > c.timeout {
 		o.fail("I3", "%s %d ended after %v, with %v to go: %v", c.what, c.id, time.Since(c.began), c.timeout, err)
 	}
+	o.report.Codes[e.Code]++
 	c.never = !e.MayHaveRun
 	if c.never && len(c.runs) > 0 {
 		o.fail("I3", "%s %d ran, and its caller was told that it did not: %v", c.what, c.id, err)

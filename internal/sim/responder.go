@@ -115,7 +115,7 @@ func (w *world) serve(name string, node int, d delays, versions ...int) *respond
 func (r *responder) close() {
 	_ = r.server.Close() // of a process that died nothing is expected
 	r.world.retire(r.publisher)
-	r.conn.kill()
+	r.conn.leave()
 }
 
 func (r *responder) answer(ctx context.Context, q query) (answer, error) {

@@ -120,7 +120,9 @@ func (w *world) leave(neighbour *caller, home *responder) {
 	for _, r := range append(w.responders, home) {
 		r.close()
 	}
-	if n := w.net.subscriptions(); n > 0 {
-		w.oracle.broken("I5", "%d subscriptions are left", n)
+	open, messages, slow := w.net.close()
+	if open > 0 {
+		w.oracle.broken("I5", "%d subscriptions are left", open)
 	}
+	w.oracle.report.Messages, w.oracle.report.Slow = messages, slow
 }

@@ -11,6 +11,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/durabus/durabus/bus"
 	"github.com/durabus/durabus/internal/flow"
 	"github.com/durabus/durabus/staterpc"
 )
@@ -32,10 +33,12 @@ type Report struct {
 	States         int // states and updates of followers that were checked
 	Lost, Resumed  int // streams of followers
 	Faults         int
+	Slow           int // connections that a broker cut because it held too much for them
 	Messages       int
-	Recovery       time.Duration // the longest until a follower was up to date after the last fault
-	Release        time.Duration // the longest that a dead caller's handlers ran on
-	Near           time.Duration // the longest call of the caller that nothing happens to
+	Recovery       time.Duration    // the longest until a follower was up to date after the last fault
+	Release        time.Duration    // the longest that a dead caller's handlers ran on
+	Near           time.Duration    // the longest call of the caller that nothing happens to
+	Codes          map[bus.Code]int // of calls that failed
 }
 
 // Add adds what another schedule had.
@@ -48,10 +51,17 @@ func (r *Report) Add(o Report) {
 	r.Lost += o.Lost
 	r.Resumed += o.Resumed
 	r.Faults += o.Faults
+	r.Slow += o.Slow
 	r.Messages += o.Messages
 	r.Recovery = max(r.Recovery, o.Recovery)
 	r.Release = max(r.Release, o.Release)
 	r.Near = max(r.Near, o.Near)
+	if r.Codes == nil {
+		r.Codes = map[bus.Code]int{}
+	}
+	for code, n := range o.Codes {
+		r.Codes[code] += n
+	}
 }
 
 // A Result is what became of one schedule.
@@ -91,25 +101,37 @@ type world struct {
 	changed    sync.Mutex     // guards callers and responders
 }
 
+// brokersMost is how many there are in a schedule, at most.
+const brokersMost = 3
+
 // Run plays the schedule of a seed. It must be called inside a synctest bubble,
 // all of whose goroutines have ended when it returns.
-func Run(seed uint64) Result {
+func Run(seed uint64) Result { return schedule(seed, brokersMost, simulated) }
+
+// RunAlone is Run with one broker.
+func RunAlone(seed uint64) Result { return schedule(seed, 1, simulated) }
+
+// simulated returns the network of w. A short one's brokers hold little.
+func simulated(w *world, short bool) brokers {
+	n := newNetwork(w.dice, w.nodes, w.delay, w.trace)
+	if short {
+		n.pending = 300 << 10
+	}
+	return n
+}
+
+func schedule(seed uint64, most int, connect func(w *world, short bool) brokers) Result {
 	d := dice(mixed(seed))
 	r := d.of("world").rand()
-	w := &world{dice: d, trace: newTrace(), nodes: 1 + r.IntN(3), pause: between(r, 200*time.Millisecond, 4*time.Second)}
+	w := &world{dice: d, trace: newTrace(), nodes: min(1+r.IntN(brokersMost), most), pause: between(r, 200*time.Millisecond, 4*time.Second)}
 	w.oracle = newOracle(w.trace)
 	w.backlog = []int{0, 20, 1000}[r.IntN(3)]
 	w.delay = delays{least: 20 * time.Microsecond, most: between(r, 50*time.Microsecond, 20*time.Millisecond)}
 	if onceIn(r, 2) {
 		w.delay.late, w.delay.latest = 50, between(r, 10*time.Millisecond, 3*time.Second)
 	}
-	net := newNetwork(d, w.nodes, w.delay, w.trace)
-	if onceIn(r, 4) {
-		net.pending = 300 << 10
-	}
-	w.net = net
+	w.net = connect(w, onceIn(r, 4))
 	w.play(r)
-	w.oracle.report.Messages = w.net.count()
 	return Result{Report: w.oracle.report, Failures: w.oracle.failures, Sum: w.trace.sum(), trace: w.trace}
 }
 
