@@ -3,7 +3,6 @@
 package flow_test
 
 import (
-	"encoding/binary"
 	"math"
 	"testing"
 	"time"
@@ -88,32 +87,4 @@ func TestACallIsFirstOnce(t *testing.T) {
 			}
 		})
 	}
-}
-
-// FuzzSeen compares with a set: no call is ever first twice, and one that was
-// never seen is first if it is not too old.
-func FuzzSeen(f *testing.F) {
-	steps := func(calls ...uint16) (b []byte) {
-		for _, c := range calls {
-			b = binary.BigEndian.AppendUint16(b, c)
-		}
-		return b
-	}
-	f.Add(steps(1, 2, 3, 2, 5, 4, 1))
-	f.Add(steps(64, 63, 65, 0, 1088, 64, 65, 1023, 1024, 1025, 2048, 1025, 1024))
-	f.Add(steps(10, 1034, 10, 11, 2057, 1034, 1033, 3081, 9000, 7977, 7976))
-	f.Fuzz(func(t *testing.T, steps []byte) {
-		var s flow.Seen
-		set := map[uint64]bool{}
-		highest := uint64(0)
-		for ; len(steps) >= 2; steps = steps[2:] {
-			call := uint64(binary.BigEndian.Uint16(steps))
-			tooOld := call < highest && highest-call >= 1024
-			if got, want := s.First(call), !set[call] && !tooOld; got != want {
-				t.Fatalf("First(%d) = %t, the highest being %d", call, got, highest)
-			}
-			set[call] = true
-			highest = max(highest, call)
-		}
-	})
 }

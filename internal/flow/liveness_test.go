@@ -164,55 +164,6 @@ func TestSilenceAfterAReconnectIsADeathToo(t *testing.T) {
 	}
 }
 
-// FuzzLiveness lets time pass and things happen as the bytes say.
-func FuzzLiveness(f *testing.F) {
-	f.Add([]byte{0, 0, 0, 0, 4, 0, 0, 8, 0, 12, 1, 1, 1})
-	f.Add([]byte{1, 253, 0, 1, 2, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0})
-	f.Add([]byte{3, 2, 0, 2, 0, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 2, 0, 2})
-	f.Fuzz(func(t *testing.T, steps []byte) {
-		w := newWatch()
-		heard, unheard, ticked, beat := w.now, 0, w.now, w.now
-		for _, b := range steps {
-			switch b & 3 {
-			case 0: // a tick, mostly on time
-				w.now += flow.Tick + time.Duration(b>>2)*50*time.Millisecond
-				late := w.now-ticked > flow.Tick+flow.LateTick
-				ticked = w.now
-				switch p := w.Tick(w.now); {
-				case p == flow.Dead && late:
-					t.Fatal("a late tick killed")
-				case p == flow.Dead && w.now-heard < flow.DeadAfter:
-					t.Fatalf("dead %v after it was heard", w.now-heard)
-				case p == flow.Dead:
-					return
-				case !late && w.now-heard >= flow.DeadAfter+flow.Tick+flow.LateTick:
-					t.Fatalf("alive %v after it was heard", w.now-heard)
-				case p == flow.Beat:
-					beat = w.now
-				case w.now-beat >= flow.BeatEvery:
-					t.Fatalf("no heartbeat for %v", w.now-beat)
-				}
-				if late {
-					heard, unheard = w.now, 0
-				}
-			case 1:
-				w.Heard(w.now)
-				heard, unheard = w.now, 0
-			case 2:
-				unheard++
-				if p := w.Unheard(w.now); p == flow.Dead && unheard < 2 {
-					t.Fatal("dead after one heartbeat that nobody received")
-				} else if p == flow.Dead {
-					return
-				}
-			case 3:
-				w.Reconnected(w.now)
-				heard, unheard, beat = w.now, 0, w.now
-			}
-		}
-	})
-}
-
 // The scenarios of the catalogue about heartbeats, with the times that are ours:
 // one a second, and death after 5 s of silence.
 func TestScenariosOfHeartbeats(t *testing.T) {

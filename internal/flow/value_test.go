@@ -3,7 +3,6 @@
 package flow_test
 
 import (
-	"bytes"
 	"testing"
 
 	"github.com/durabus/durabus/internal/flow"
@@ -93,41 +92,4 @@ func TestAValueInPiecesIsACopyOfTheSizeAnnounced(t *testing.T) {
 	if data, _ := v.Take(); string(data) != "abcd" || cap(data) != 4 {
 		t.Errorf("%q with room for %d", data, cap(data))
 	}
-}
-
-// FuzzValue cuts a value into pieces, of which some are too long.
-func FuzzValue(f *testing.F) {
-	f.Add([]byte("the value"), uint16(9), []byte{1, 2, 3, 4})
-	f.Add([]byte("the value"), uint16(5), []byte{9, 9})
-	f.Add([]byte(""), uint16(0), []byte{0})
-	f.Fuzz(func(t *testing.T, data []byte, total uint16, cuts []byte) {
-		var v flow.Value
-		var have []byte
-		rest, begun := data, false
-		for _, c := range cuts {
-			piece := rest[:min(int(c), len(rest))]
-			var ok bool
-			if fits := len(have)+len(piece) <= int(total); begun {
-				if ok = v.Add(piece); ok != fits {
-					t.Fatalf("a piece of %d to %d of %d: %t", len(piece), len(have), total, ok)
-				}
-			} else if ok = v.Begin(uint64(total), piece); ok != fits {
-				t.Fatalf("beginning with %d of %d: %t", len(piece), total, ok)
-			}
-			if ok {
-				begun, have, rest = true, append(have, piece...), rest[len(piece):]
-			}
-			if v.Partial() != (begun && len(have) < int(total)) {
-				t.Fatalf("Partial is %t with %d of %d", v.Partial(), len(have), total)
-			}
-			if got, whole := v.Take(); whole {
-				if len(have) != int(total) || !bytes.Equal(got, have) {
-					t.Fatalf("whole with %d of %d", len(have), total)
-				}
-				return
-			} else if begun && len(have) == int(total) {
-				t.Fatal("not whole with all of it")
-			}
-		}
-	})
 }

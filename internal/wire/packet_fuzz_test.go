@@ -42,11 +42,52 @@ func parse(t *testing.T, packet []byte) (fs []parsed, number uint64, err error) 
 		if err := f.Parse(body); err != nil {
 			return nil, 0, err
 		}
+		if n := weight(reflect.ValueOf(f)); n > 2*len(body) {
+			t.Fatalf("%d bytes became %d things: %+v", len(body), n, f)
+		}
+		isForgotten(t, k, f, body)
 		if err := checkBytes(t, f, body); err != nil {
 			return nil, 0, err
 		}
 		fs = append(fs, parsed{k, f})
 	}
+}
+
+// used are frames that were parsed before, of each kind.
+var used = map[wire.Kind]frame{}
+
+// isForgotten fails the test unless a frame that was used before becomes the same.
+func isForgotten(t *testing.T, k wire.Kind, f frame, body []byte) {
+	if used[k] == nil {
+		used[k] = frames[k]()
+	}
+	if err := used[k].Parse(body); err != nil || !reflect.DeepEqual(used[k], f) {
+		t.Fatalf("a frame that was used before became %+v, %v; want %+v", used[k], err, f)
+	}
+}
+
+// weight is how many bytes of strings and elements of lists v has: what a sender can
+// have allocated by it.
+func weight(v reflect.Value) (n int) {
+	switch v.Kind() {
+	case reflect.Pointer:
+		if !v.IsNil() {
+			return weight(v.Elem())
+		}
+	case reflect.Struct:
+		for i := range v.NumField() {
+			n += weight(v.Field(i))
+		}
+	case reflect.String:
+		return v.Len()
+	case reflect.Slice:
+		return v.Len()
+	case reflect.Map:
+		for m := v.MapRange(); m.Next(); {
+			n += 1 + m.Key().Len() + m.Value().Len()
+		}
+	}
+	return n
 }
 
 // checkBytes fails the test if what f shares with body reaches beyond its own

@@ -4,6 +4,7 @@ package wire_test
 
 import (
 	"math"
+	"strings"
 	"testing"
 
 	"github.com/durabus/durabus/internal/wire"
@@ -110,4 +111,37 @@ func TestTakingControlSubjectsApartDoesNotAllocate(t *testing.T) {
 	if n := testing.AllocsPerRun(100, func() { wire.ParseControlSubject(subject) }); n > 0 {
 		t.Errorf("%v allocations", n)
 	}
+}
+
+// FuzzSubjects holds that a subject is taken apart into what it was made of, and
+// that nothing else is taken for one: whatever was accepted makes the same subject
+// again.
+func FuzzSubjects(f *testing.F) {
+	for _, s := range []string{
+		"acme.market.prices.v12", "a.v2.v1", "prices", ".v1", "prices.v01", "_D.i.I9.prices.v1", "_D.i..prices.v1", "_D.i.I9.", "_D.c.I9.secret.7",
+		"_D.c.I9.secret.18446744073709551616", "_D.c.I9", "_D.c...", "_D.a.prices", "_D.c.I9.menu.+1",
+	} {
+		f.Add(s, "token", uint64(1))
+	}
+	f.Fuzz(func(t *testing.T, subject, part string, n uint64) {
+		if name, version, ok := wire.ParseRequestSubject(subject); ok && wire.RequestSubject(name, version) != subject {
+			t.Errorf("%q was taken for %q and version %d", subject, name, version)
+		}
+		if instance, name, version, ok := wire.ParseInstanceSubject(subject); ok && wire.InstanceSubject(instance, name, version) != subject {
+			t.Errorf("%q was taken for %q, %q and version %d", subject, instance, name, version)
+		}
+		if part == "" || strings.Contains(part, ".") || strings.HasPrefix(part, wire.Root) {
+			return
+		}
+		version := int(n>>1%math.MaxInt32) + 1
+		if name, v, ok := wire.ParseRequestSubject(wire.RequestSubject(part, version)); !ok || name != part || v != version {
+			t.Errorf("request %q, version %d: %q, %d, %t", part, version, name, v, ok)
+		}
+		if i, name, v, ok := wire.ParseInstanceSubject(wire.InstanceSubject(part, part, version)); !ok || i != part || name != part || v != version {
+			t.Errorf("instance %q, version %d: %q, %q, %d, %t", part, version, i, name, v, ok)
+		}
+		if token, m, ok := wire.ParseControlSubject(wire.ControlSubject("I9", part, n)); !ok || token != part || m != n {
+			t.Errorf("control %q, %d: %q, %d, %t", part, n, token, m, ok)
+		}
+	})
 }
