@@ -248,19 +248,6 @@ func (silent) Call(context.Context, bus.Call) (bus.Reply, error) {
 }
 func (s silent) Served(context.Context, string) ([]int, error) { return s.served, nil }
 
-func TestChoosingAllocatesNothing(t *testing.T) {
-	ctx := t.Context()
-	plain := testing.AllocsPerRun(100, calling(ctx, two.Client(silent{})))
-	family := testing.AllocsPerRun(100, calling(ctx, New(three, two).Client(silent{[]int{1, 2}})))
-	if family > plain {
-		t.Errorf("a call of the version costs %v allocations, of the family %v", plain, family)
-	}
-}
-
-func calling(ctx context.Context, f v2) func() {
-	return func() { _, _ = f(ctx, "1") }
-}
-
 // A fickle caller's menu changes with each look at it.
 type fickle struct {
 	bus.Caller
