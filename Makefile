@@ -9,9 +9,10 @@ NEW      ?=
 ROUNDS   ?= 9
 N        ?= 10000
 SEED     ?= 1
+LENGTH   ?= 10m
 CORES    ?= $(shell nproc)
 
-.PHONY: help check test parity race brokers fuzz bench benchstat compare performance integration soak soak-sim lint generate demo
+.PHONY: help check test parity race brokers fuzz bench benchstat compare performance integration soak soak-faults soak-sim lint generate demo
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -36,6 +37,9 @@ integration: ## run the tests on embedded NATS only
 
 soak: ## roll fleets through versions at 2,000 calls a second
 	DURABUS_ROLL=soak go test -count=1 -timeout 20m -v -run 'TestARollingUpgrade' ./integration
+
+soak-faults: ## break brokers, responders and the network under load for LENGTH (10m)
+	DURABUS_SOAK=$(LENGTH) go test -count=1 -timeout 0 -v -run WhatBreaksIsMended ./integration/soak
 
 soak-sim: ## simulate N (10000) schedules from SEED (1) on all cores
 	go test -c -o $(CURDIR)/.sim.test ./internal/sim
