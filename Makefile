@@ -12,7 +12,7 @@ SEED     ?= 1
 LENGTH   ?= 10m
 CORES    ?= $(shell nproc)
 
-.PHONY: help check test parity race brokers fuzz bench benchstat compare performance integration soak soak-faults soak-sim lint generate demo
+.PHONY: help check test parity race brokers fuzz bench benchstat compare performance integration soak soak-faults soak-sim replay replay-check lint generate demo
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -41,14 +41,14 @@ soak: ## roll fleets through versions at 2,000 calls a second
 soak-faults: ## break brokers, responders and the network under load for LENGTH (10m)
 	DURABUS_SOAK=$(LENGTH) go test -count=1 -timeout 0 -v -run WhatBreaksIsMended ./integration/soak
 
-soak-sim: ## simulate N (10000) schedules from SEED (1) on all cores
-	go test -c -o $(CURDIR)/.sim.test ./internal/sim
-	@trap 'rm -f $(CURDIR)/.sim.test' EXIT; each=$$(( ($(N) + $(CORES) - 1) / $(CORES) )); jobs=; failed=0; \
-	for core in $$(seq 0 $$(( $(CORES) - 1 ))); do \
-		DURABUS_SIM_FIRST=$$(( $(SEED) + core * each )) DURABUS_SIM_COUNT=$$each GOMAXPROCS=1 \
-			$(CURDIR)/.sim.test -test.v -test.timeout 0 | grep --line-buffered -v -E '^ *(=== RUN|--- PASS)' & jobs="$$jobs $$!"; \
-	done; \
-	for job in $$jobs; do wait $$job || failed=1; done; exit $$failed
+soak-sim: ## simulate N (10000) schedules from SEED (1) on all cores, exactly
+	go run ./internal/sim/replay soak -n $(N) -seed $(SEED) -cores $(CORES)
+
+replay: ## print what happens in the simulated schedule SEED (1)
+	go run ./internal/sim/replay trace -seed $(SEED)
+
+replay-check: ## compare replays of N (10000) simulated schedules from SEED (1)
+	go run ./internal/sim/replay check -n $(N) -seed $(SEED) -cores $(CORES)
 
 lint: ## vet, staticcheck, format and generated code
 	go vet ./...

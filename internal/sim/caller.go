@@ -202,7 +202,7 @@ func (c *caller) keep(f *follower, r *rand.Rand) {
 	var b book
 	var info *bus.Info
 	for ev := range durable.State(c.ctx, bookRPC.Client(c.client), 0, durable.Policy{Resume: c.resume}) {
-		o.trace.note(f.name, ev.Kind.String(), fmt.Sprint(ev.Err))
+		o.trace.note(f.name, ev.Kind.String(), ev.Err)
 		switch ev.Kind {
 		case durable.Connected:
 			info = ev.Info
@@ -245,7 +245,7 @@ func (c *caller) listen(f *follower) {
 	o := c.world.oracle
 	last := uint64(0) // 0: some may be missing
 	for ev := range durable.Pipe(c.ctx, feedRPC.Client(c.client), 0, durable.Policy{Resume: c.resume}) {
-		o.trace.note(f.name, ev.Kind.String(), fmt.Sprint(ev.Err))
+		o.trace.note(f.name, ev.Kind.String(), ev.Err)
 		switch {
 		case ev.Kind == durable.Connected:
 			last = 0

@@ -68,7 +68,7 @@ func (c *conn) cut(flushed bool) {
 		return
 	}
 	c.connected = false
-	c.net.trace.note(c.name, "cut", fmt.Sprint("flushed ", flushed))
+	c.net.trace.note(c.name, "cut", "flushed", flushed)
 	if !flushed {
 		c.up.lose()
 	}
@@ -96,7 +96,7 @@ func (c *conn) back(node int) {
 	if c.connected || c.dead {
 		return
 	}
-	c.net.trace.note(c.name, "reconnected", fmt.Sprint("to ", node))
+	c.net.trace.note(c.name, "reconnected", "to", node)
 	c.node, c.connected, c.broken = node, true, make(chan struct{})
 	c.up.renew()
 	c.down.renew()
@@ -111,7 +111,7 @@ func (c *conn) back(node int) {
 func (c *conn) hang(up, down bool, until time.Time) {
 	c.net.mu.Lock()
 	defer c.net.mu.Unlock()
-	c.net.trace.note(c.name, "hangs", fmt.Sprint("up ", up, " down ", down))
+	c.net.trace.note(c.name, "hangs", "up", up, "down", down)
 	if up {
 		c.up.hangs = until
 	}
@@ -163,7 +163,7 @@ func (c *conn) PublishMsg(m transport.Msg) error {
 		return transport.ErrNotConnected
 	}
 	m.Data = slices.Clone(m.Data)
-	c.net.trace.note(c.name, "sent", c.net.trace.plain(m.Subject), fmt.Sprint(len(m.Data)))
+	c.net.trace.message(c.name, "sent", m.Subject, len(m.Data))
 	c.up.send(len(m.Data), func() { c.net.route(c, m) })
 	return nil
 }

@@ -36,7 +36,9 @@
 //
 // What the network and the workloads do is drawn from the seed and from who does
 // it for which time, never from a shared source of chance: a replay makes the
-// same decisions as long as the same things happen. Goroutines, select and the
-// engine's own ids and random delays are Go's, and so two runs of one seed may
-// differ in the order of what happens in the same instant.
+// same decisions as long as the same things happen. What is left is Go's:
+// goroutines, select, maps, and the engine's own ids and random delays. As it
+// comes, two runs of one seed may differ in the order of what happens in the same
+// instant. On the runtime that internal/sim/replay builds they do not differ at
+// all: `make replay`, `make replay-check`, `make soak-sim`.
 package sim

@@ -125,7 +125,7 @@ func (l *line) renew() { l.hangs, l.last = time.Time{}, time.Time{} }
 // hear makes i known to its broker, and through it to the others.
 func (n *network) hear(i *interest, known bool) {
 	i.known[i.node] = known
-	n.trace.note(i.sub.conn.name, "interest", n.trace.plain(i.sub.subject), fmt.Sprint(known))
+	n.trace.message(i.sub.conn.name, map[bool]string{true: "hears", false: "leaves"}[known], i.sub.subject, 0)
 	for node, to := range n.routes[i.node] {
 		if node != i.node {
 			to.send(0, func() { i.known[node] = known; n.prune(i) })
@@ -172,7 +172,7 @@ func (n *network) route(from *conn, m transport.Msg) {
 	if heard || m.Reply == "" {
 		return
 	}
-	n.trace.note(from.name, "unheard", n.trace.plain(m.Subject))
+	n.trace.message(from.name, "unheard", m.Subject, len(m.Data))
 	for _, s := range from.subs {
 		if s.queue == "" && matches(s.subject, m.Reply) {
 			from.down.send(0, func() { s.push(transport.Msg{Subject: m.Reply, NoResponders: true}) })
@@ -206,7 +206,7 @@ func (n *network) deliver(i *interest, m transport.Msg) {
 	}
 	s := i.sub
 	c.down.send(len(m.Data), func() {
-		n.trace.note(c.name, "got", n.trace.plain(m.Subject), fmt.Sprint(len(m.Data)))
+		n.trace.message(c.name, "got", m.Subject, len(m.Data))
 		s.push(m)
 	})
 }
@@ -216,7 +216,7 @@ func (n *network) deliver(i *interest, m transport.Msg) {
 func (n *network) split(a, b int) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	n.trace.note("brokers", "split", fmt.Sprint(a, b))
+	n.trace.note("brokers", "split", a, b)
 	for _, l := range []*line{n.routes[a][b], n.routes[b][a]} {
 		l.lose()
 		l.down = true
@@ -236,7 +236,7 @@ func (n *network) split(a, b int) {
 func (n *network) join(a, b int) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	n.trace.note("brokers", "join", fmt.Sprint(a, b))
+	n.trace.note("brokers", "join", a, b)
 	n.routes[a][b].down, n.routes[b][a].down = false, false
 	for _, i := range n.interests {
 		far := a + b - i.node

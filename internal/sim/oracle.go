@@ -29,6 +29,7 @@ type oracle struct {
 // A call is one query, with all that is known of it.
 type call struct {
 	id      uint64
+	caller  string
 	what    string
 	again   bool // it is idempotent
 	began   time.Time
@@ -55,7 +56,7 @@ func newOracle(t *trace) *oracle {
 func (o *oracle) fail(promise, format string, args ...any) {
 	text := promise + ": " + fmt.Sprintf(format, args...)
 	o.failures = append(o.failures, text)
-	o.trace.note("!!!", text)
+	o.trace.note("oracle", broken, text)
 }
 
 // broken is fail for who does not hold mu.
@@ -69,10 +70,10 @@ func (o *oracle) broken(promise, format string, args ...any) {
 func (o *oracle) begin(caller, what string, again bool, timeout time.Duration) *call {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	c := &call{id: uint64(len(o.calls) + 1), what: what, again: again, began: time.Now(), timeout: timeout}
+	c := &call{id: uint64(len(o.calls) + 1), caller: caller, what: what, again: again, began: time.Now(), timeout: timeout}
 	o.calls[c.id] = c
 	o.report.Calls++
-	o.trace.note(caller, "calls", what, fmt.Sprint(c.id))
+	o.trace.note(caller, "calls", what, c.id)
 	return c
 }
 
@@ -81,7 +82,7 @@ func (o *oracle) end(c *call, err error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	c.ended = true
-	o.trace.note("call", fmt.Sprint(c.id), "ended:", fmt.Sprint(err))
+	o.trace.note(c.caller, "is told", c.id, err)
 	if err == nil {
 		return
 	}
@@ -112,7 +113,7 @@ func (o *oracle) starts(ctx context.Context, caller, responder string, id uint64
 	}
 	r = &run{}
 	c.runs = append(c.runs, r)
-	o.trace.note(responder, "runs", c.what, fmt.Sprint(id))
+	o.trace.note(responder, "runs", c.what, id)
 	if len(c.runs) > 1 && !c.again {
 		o.fail("I3", "%s %d ran %d times", c.what, id, len(c.runs))
 	}

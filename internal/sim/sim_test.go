@@ -3,12 +3,14 @@
 package sim_test
 
 import (
+	"encoding/json"
 	"fmt"
 	"log/slog"
 	"os"
 	"path/filepath"
 	"runtime/debug"
 	"strconv"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -24,7 +26,7 @@ func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m)
 }
 
-// setting returns a number from the environment; `make soak-sim` sets them.
+// setting returns a number from the environment; internal/sim/replay sets them.
 func setting(name string, otherwise uint64) uint64 {
 	n, err := strconv.ParseUint(os.Getenv(name), 10, 64)
 	if err != nil {
@@ -34,35 +36,39 @@ func setting(name string, otherwise uint64) uint64 {
 }
 
 func play(t *testing.T, seed uint64) (r sim.Result) {
-	synctest.Test(t, func(*testing.T) { r = sim.Run(seed) })
+	exactly(t, seed, func() {
+		synctest.Test(t, func(*testing.T) { r = sim.Run(seed) })
+	})
 	return r
 }
 
-// DURABUS_SIM_FIRST is the first seed, DURABUS_SIM_COUNT how many there are, and
-// DURABUS_SIM_TRACES a folder for the whole traces of those that fail.
+// DURABUS_SIM_FIRST is the first seed, DURABUS_SIM_COUNT how many there are;
+// DURABUS_SIM_BACK plays the last first.
 func TestThePromisesHoldInEverySchedule(t *testing.T) {
 	first, count := setting("DURABUS_SIM_FIRST", 1), setting("DURABUS_SIM_COUNT", schedules)
-	began, told := time.Now(), time.Now()
+	back := setting("DURABUS_SIM_BACK", 0) > 0
+	began := time.Now()
 	var all sim.Report
 	for n := range count {
 		seed := first + n
+		if back {
+			seed = first + count - 1 - n
+		}
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			r := play(t, seed)
 			all.Add(r.Report)
 			complain(t, seed, r)
+			report(t, seed, r)
 		})
-		if time.Since(told) > 10*time.Second {
-			told = time.Now()
-			fmt.Printf("%d of %d schedules from seed %d, %v\n", n+1, count, first, told.Sub(began).Round(time.Second))
-		}
 	}
 	t.Logf("%d schedules from seed %d in %v: %+v", count, first, time.Since(began).Round(time.Second), all)
-	if all.Whole == 0 || all.Lost == 0 || all.Resumed == 0 || all.Failed == 0 {
+	if count >= schedules && (all.Whole == 0 || all.Lost == 0 || all.Resumed == 0 || all.Failed == 0) {
 		t.Errorf("the schedules were too easy: %+v", all)
 	}
 }
 
-// complain tells what was broken, and by which events.
+// complain tells what was broken, and by which events. DURABUS_SIM_TRACES is a
+// folder for whole traces.
 func complain(t *testing.T, seed uint64, r sim.Result) {
 	if len(r.Failures) == 0 {
 		return
@@ -71,10 +77,33 @@ func complain(t *testing.T, seed uint64, r sim.Result) {
 		t.Error(f)
 	}
 	if dir := os.Getenv("DURABUS_SIM_TRACES"); dir != "" {
-		file := filepath.Join(dir, fmt.Sprint(seed, ".trace"))
-		if err := os.WriteFile(file, []byte(r.Trace(1<<30)), 0o644); err != nil {
+		var trace strings.Builder
+		r.Trace(&trace)
+		if err := os.WriteFile(filepath.Join(dir, fmt.Sprint(seed, ".trace")), []byte(trace.String()), 0o644); err != nil {
 			t.Error(err)
 		}
 	}
-	t.Logf("replay: DURABUS_SIM_FIRST=%d DURABUS_SIM_COUNT=1 GOMAXPROCS=1 go test ./internal/sim\n%s", seed, r.Before(100))
+	var before strings.Builder
+	r.Before(&before, 100)
+	t.Logf("replay: %s\n%s", fmt.Sprintf(howToReplay, seed), before.String())
+}
+
+// report tells internal/sim/replay about one schedule: DURABUS_SIM_LINES has
+// reports, DURABUS_SIM_SUMS the sums of traces with them, DURABUS_SIM_TRACE traces.
+func report(t *testing.T, seed uint64, r sim.Result) {
+	if setting("DURABUS_SIM_TRACE", 0) > 0 {
+		r.Trace(os.Stdout)
+	}
+	if setting("DURABUS_SIM_LINES", 0) == 0 {
+		return
+	}
+	line := sim.Line{Seed: seed, Report: r.Report, Broken: len(r.Failures)}
+	if setting("DURABUS_SIM_SUMS", 0) > 0 {
+		line.Sum = r.Sum()
+	}
+	text, err := json.Marshal(line)
+	if err != nil {
+		t.Error(err)
+	}
+	fmt.Printf("%s%s\n", sim.LineMark, text)
 }

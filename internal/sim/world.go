@@ -5,6 +5,7 @@ package sim
 import (
 	"context"
 	"fmt"
+	"io"
 	"math/rand/v2"
 	"slices"
 	"sync"
@@ -28,6 +29,7 @@ const (
 
 // A Report counts what happened in one schedule or several.
 type Report struct {
+	Schedules      int
 	Calls, Failed  int // queries made, those that ended with an error
 	Updates, Whole int // of pipes: updates read, pipes read to their end
 	States         int // states and updates of followers that were checked
@@ -43,6 +45,7 @@ type Report struct {
 
 // Add adds what another schedule had.
 func (r *Report) Add(o Report) {
+	r.Schedules += o.Schedules
 	r.Calls += o.Calls
 	r.Failed += o.Failed
 	r.Updates += o.Updates
@@ -64,19 +67,27 @@ func (r *Report) Add(o Report) {
 	}
 }
 
+// Row returns the counts as the columns of the table in docs/reliability.md.
+func (r Report) Row(broken int) string {
+	return fmt.Sprintf("%d | %d | %d | %d | %d | %d, %d | %.1f s | %.1f s | %d",
+		r.Schedules, r.Faults, r.Calls, r.Whole, r.States, r.Lost, r.Resumed, r.Recovery.Seconds(), r.Release.Seconds(), broken)
+}
+
 // A Result is what became of one schedule.
 type Result struct {
 	Report
 	Failures []string // promises that were broken; none is well
-	Sum      uint64   // equal for equal traces
 	trace    *trace
 }
 
-// Trace returns the last n events, a line for each.
-func (r Result) Trace(n int) string { return r.trace.last(n) }
+// Trace writes all events, a line for each.
+func (r Result) Trace(to io.Writer) { r.trace.last(to, 1<<62) }
 
-// Before returns the n events before the first promise was broken, and it.
-func (r Result) Before(n int) string { return r.trace.before(n) }
+// Before writes the n events before the first promise was broken, and it.
+func (r Result) Before(to io.Writer, n int) { r.trace.before(to, n) }
+
+// Sum is equal for equal traces.
+func (r Result) Sum() uint64 { return r.trace.sum() }
 
 // A world is all that takes part in one schedule.
 type world struct {
@@ -132,7 +143,8 @@ func schedule(seed uint64, most int, connect func(w *world, short bool) brokers)
 	}
 	w.net = connect(w, onceIn(r, 4))
 	w.play(r)
-	return Result{Report: w.oracle.report, Failures: w.oracle.failures, Sum: w.trace.sum(), trace: w.trace}
+	w.oracle.report.Schedules = 1
+	return Result{Report: w.oracle.report, Failures: w.oracle.failures, trace: w.trace}
 }
 
 func (w *world) play(r *rand.Rand) {
