@@ -117,7 +117,11 @@ func (r *reader) resume(ctx context.Context, cause error, yield func(Element, er
 	err, _ := cause.(*Error)
 	gone := err.Code == Gone // with a connection: one attempt says whether it is
 	for n, start := 1, time.Duration(-1); ; n++ {
-		if e := r.pause(ctx, r.c.box.whenBack(), how.wait(n)); e != nil {
+		left := flow.SettleTime // for the instance to return in
+		if start >= 0 {
+			left -= r.c.box.now() - start
+		}
+		if e := r.pause(ctx, r.c.box.whenBack(), min(how.wait(n), left)); e != nil {
 			yield(Element{}, e)
 			return false
 		}
@@ -140,7 +144,7 @@ func (r *reader) resume(ctx context.Context, cause error, yield func(Element, er
 		if err.Code == Disconnected {
 			start, gone = -1, false
 		}
-		if ctx.Err() != nil || gone || !passing(err.Code) || start >= 0 && now-start > flow.SettleTime {
+		if ctx.Err() != nil || gone || !passing(err.Code) || start >= 0 && now-start >= flow.SettleTime {
 			break
 		}
 		if !r.tell(&Break{Err: err}, yield) {

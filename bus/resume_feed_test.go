@@ -7,10 +7,13 @@ import (
 	"iter"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"github.com/durabus/durabus/durable"
+	"github.com/durabus/durabus/internal/flow"
 	"github.com/durabus/durabus/internal/transport"
 	"github.com/durabus/durabus/staterpc"
 )
@@ -74,4 +77,55 @@ func TestWhoResumesSharesAFeedAndIsToldOfEachOutage(t *testing.T) {
 			})
 		})
 	}
+}
+
+// A state that cannot be taken up, since its responder is away, is opened anew where
+// another serves as soon as that has had its time to return: it does not wait for an
+// attempt that may be far off. Across accounts nothing but silence says that a
+// responder is gone.
+func TestAStateWhoseResponderDoesNotReturnIsOpenedAnewInTime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newResuming(t, 10)
+		rpc := staterpc.RPC[int, int, int]{Name: "tally", Version: 1}
+		shared := rpc.Handler(func(ctx context.Context, _ int) (int, iter.Seq2[int, error], error) {
+			l, updates, err := r.pub.Watch(ctx)
+			return l.Sum, updates, err
+		}).Shared()
+		old, end := r.also(t, shared)
+		defer end()
+		ctx, cancel := context.WithCancel(t.Context())
+		var instance atomic.Pointer[string]
+		var failed, back time.Time
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			wait := func(n int) time.Duration { return time.Duration(n) * 10 * time.Second }
+			for ev := range durable.State(ctx, rpc.Client(r.client), 0, durable.Policy{Resume: true, Wait: wait}) {
+				switch {
+				case ev.Kind == durable.Connected:
+					instance.CompareAndSwap(nil, &ev.Info.Instance)
+				case ev.Kind == durable.Snapshot:
+					back = time.Now()
+				case ev.Kind == durable.FailedToConnect && failed.IsZero():
+					failed = time.Now()
+				}
+			}
+		}()
+		time.Sleep(time.Second)
+		r.net.Tap(func(_ *transport.SimConn, m transport.Msg) []transport.Msg {
+			if strings.HasPrefix(m.Subject, "_D.c."+*instance.Load()+".") {
+				return nil // and no 503 either
+			}
+			return []transport.Msg{m}
+		})
+		old.Disconnect()
+		_, end = r.also(t, shared)
+		defer end()
+		time.Sleep(2 * time.Minute)
+		cancel()
+		<-done
+		if took := back.Sub(failed); failed.IsZero() || took <= 0 || took > flow.SettleTime+time.Second {
+			t.Errorf("a fresh state came %v after the first attempt had failed, want %v at most", took, flow.SettleTime+time.Second)
+		}
+	})
 }
