@@ -5,10 +5,13 @@ package bus
 import "sync/atomic"
 
 // A budget is bytes that many may reserve.
-type budget struct{ left *atomic.Int64 }
+type budget struct {
+	all  int64
+	left *atomic.Int64
+}
 
 func newBudget(n int64) budget {
-	b := budget{new(atomic.Int64)}
+	b := budget{n, new(atomic.Int64)}
 	b.left.Store(n)
 	return b
 }
@@ -23,3 +26,6 @@ func (b budget) take(n uint64) bool {
 }
 
 func (b budget) put(n uint64) { b.left.Add(int64(n)) }
+
+// taken is how much is reserved.
+func (b budget) taken() int64 { return b.all - b.left.Load() }

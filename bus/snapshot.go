@@ -16,7 +16,19 @@ type Snapshot struct {
 	ID       string            `json:"id"`   // on the bus: a client's, or a server's instance
 	Counters Counters          `json:"counters"`
 	Dropped  map[string]uint64 `json:"dropped,omitempty"` // messages that made no sense, by reason
-	Streams  []StreamInfo      `json:"streams"`           // in no order
+	Held     Held              `json:"held"`
+	Streams  []StreamInfo      `json:"streams"` // in no order
+}
+
+// Held is what a [Client] or a [Server] keeps, beside its streams, for as long as
+// there is a reason. Each has a bound, in docs/protocol.md («Limits»); all are 0
+// when everybody has left, after a while.
+type Held struct {
+	Peers   int   `json:"peers"`   // instances that a client knows; callers that a server remembers
+	Calls   int   `json:"calls"`   // of a client, that have not ended; of a server, that have not been answered
+	Values  int64 `json:"values"`  // bytes reserved for values in pieces and, by a client, for windows of streams beyond the first
+	Windows int64 `json:"windows"` // bytes that a client lets be on their way to it
+	Feeds   int64 `json:"feeds"`   // bytes of shared streams that are kept for those who missed some or are behind
 }
 
 // A StreamInfo is one end of an open stream. What is not known is zero. Each was
@@ -36,6 +48,7 @@ type StreamInfo struct {
 	Frames   uint64        `json:"frames"`            // sent, or arrived
 	Credit   Credit        `json:"credit"`            // of the stream; feeds have none
 	Shared   Credit        `json:"shared_credit"`     // of all that the same instance sends to the same client
+	Kept     int           `json:"kept,omitempty"`    // bytes of a server's feed that were sent, for members who missed them
 	Queued   int           `json:"queued"`            // bytes that have not been sent, or not been taken by the reader
 	Waits    Wait          `json:"waits,omitempty"`
 	Heard    time.Duration `json:"heard_ns"` // since the peer was heard, to a quarter of a second; it says something every second

@@ -26,6 +26,7 @@ func (b *mailbox) snapshot() Snapshot {
 	for _, f := range b.joins {
 		feeds = append(feeds, f)
 	}
+	s.Held = Held{Peers: len(b.peers), Calls: len(b.calls), Values: b.values.taken(), Windows: b.onWay.taken()}
 	b.mu.Unlock()
 	connected, now := b.conn.Connected(), b.now()
 	for _, c := range calls {
@@ -34,7 +35,9 @@ func (b *mailbox) snapshot() Snapshot {
 		}
 	}
 	for _, f := range feeds {
-		s.Streams = f.snapshot(s.Streams, now)
+		var bytes int
+		s.Streams, bytes = f.snapshot(s.Streams, now)
+		s.Held.Feeds += int64(bytes)
 	}
 	return s
 }
@@ -72,8 +75,9 @@ func (p *peer) tellOf(i *StreamInfo, now time.Duration) {
 	}
 }
 
-// snapshot adds the feed and its readers to all.
-func (f *inFeed) snapshot(all []StreamInfo, now time.Duration) []StreamInfo {
+// snapshot adds the feed and its readers to all, and returns how many bytes of it
+// are kept.
+func (f *inFeed) snapshot(all []StreamInfo, now time.Duration) ([]StreamInfo, int) {
 	i := infoOf(RoleFeed, f.desc, now-f.since)
 	i.Peer, i.CallID, i.Feed = f.key.instance, callID(f.box.id, f.call), f.key.token
 	f.peer.tellOf(&i, now)
@@ -98,7 +102,7 @@ func (f *inFeed) snapshot(all []StreamInfo, now time.Duration) []StreamInfo {
 	for w := range f.readers {
 		all = append(all, w.snapshot(reader, behind, now))
 	}
-	return all
+	return all, f.bytes
 }
 
 // snapshot completes what is said of a reader. The feed's mu is held.

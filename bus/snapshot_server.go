@@ -16,9 +16,13 @@ func (s *Server) Snapshot() Snapshot {
 	connected, now := s.conn.Connected(), s.now()
 	for _, sess := range s.allSessions() {
 		all.Streams = sess.snapshot(all.Streams, now, connected)
+		all.Held.Peers++
 	}
+	all.Held.Calls, all.Held.Values = int(s.running.Load()), s.queries.taken()
 	for _, f := range s.feeds.all() {
-		if i, open := f.snapshot(now); open {
+		i, open := f.snapshot(now)
+		all.Held.Feeds += int64(i.Kept)
+		if open {
 			all.Streams = append(all.Streams, i)
 		}
 	}
@@ -92,5 +96,6 @@ func (f *feed) snapshot(now time.Duration) (i StreamInfo, open bool) {
 	if !f.srv.feedConn.Connected() {
 		i.Waits = WaitConnection
 	}
+	i.Kept = f.ring.Bytes()
 	return i, !f.over
 }
