@@ -24,6 +24,44 @@ func bulky(ctx context.Context, _ int) (iter.Seq2[[]byte, error], error) {
 	}, nil
 }
 
+// A loop whose context ends while it has an update in hand may be about to want a
+// larger window.
+func TestACallThatEndsInMidLoopGivesBackWhatItReserved(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		net := transport.NewNet(1)
+		srv, err := bus.ServeOn(net.Dial(), bus.Service{}, bulkyRPC.Handler(bulky))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer srv.Close()
+		client := bus.NewClientOn(net.Dial(), bus.ClientOptions{})
+		defer client.Close()
+		grew := false
+		for enough := range 60 {
+			ctx, cancel := context.WithCancel(t.Context())
+			updates, err := bulkyRPC.Client(client)(ctx, 0)
+			if err != nil {
+				t.Fatal(err)
+			}
+			n := 0
+			for range updates {
+				if n++; n == enough+1 {
+					grew = grew || client.Snapshot().Held.Values > 0
+					cancel()
+					synctest.Wait() // until the call is over
+				}
+			}
+			cancel()
+			if held := client.Snapshot().Held; held.Values != 0 {
+				t.Fatalf("after %d updates %d bytes are reserved for a call that is over", n, held.Values)
+			}
+		}
+		if !grew {
+			t.Error("no window grew")
+		}
+	})
+}
+
 func TestWhatIsHeldIsGivenBackWhenEverybodyHasLeft(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		net := transport.NewNet(1)

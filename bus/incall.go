@@ -366,7 +366,7 @@ func (c *inCall) release(cost uint64) {
 	c.mu.Lock()
 	w := &c.recv.Window
 	due := w.Release(cost)
-	if w.Starved() {
+	if w.Starved() && !c.done { // or what is taken would not be given back
 		if by := w.Growth(); c.box.values.take(by) {
 			c.grown += by
 			w.Grow()

@@ -173,7 +173,7 @@ func (p *peer) took(cost uint64, wants bool) {
 		p.window.Want()
 	}
 	due := p.window.Release(cost)
-	if p.window.Starved() {
+	if p.window.Starved() && !p.gone { // or what is taken would not be given back
 		if by := p.window.Growth(); p.box.onWay.take(by) {
 			p.grown += by
 			p.window.Grow()
