@@ -17,7 +17,7 @@ func Describe(ctx context.Context, c bus.Caller, e Entry) (bus.MenuEntry, error)
 	if f, ok := c.(fleet); ok && len(e.Instances) > 0 {
 		c = f.At(e.Instances[0])
 	}
-	_, lines, err := list(ctx, c, bus.MenuQuery{Schemas: e.Name})
+	_, lines, err := list[bus.MenuEntry](ctx, c, bus.MenuQuery{Schemas: e.Name})
 	if err != nil {
 		return bus.MenuEntry{}, err
 	}

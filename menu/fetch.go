@@ -69,19 +69,19 @@ func left(err error) bool {
 
 // ask returns the menu of one responder.
 func ask(ctx context.Context, c bus.Caller) (Menu, error) {
-	info, lines, err := list(ctx, c, bus.MenuQuery{})
+	info, lines, err := list[line](ctx, c, bus.MenuQuery{})
 	if err != nil {
 		return nil, err
 	}
 	m := make(Menu, len(lines))
-	for i, line := range lines {
-		m[i] = Entry{line.Description(), line.ContentType, line.Digest, []string{info.Instance}}
+	for i, l := range lines {
+		m[i] = Entry{l.Description(), l.ContentType, l.Digest, []string{info.Instance}}
 	}
 	return merge(m), nil
 }
 
 // list returns the menu of one responder as it is on the wire.
-func list(ctx context.Context, c bus.Caller, q bus.MenuQuery) (bus.Info, []bus.MenuEntry, error) {
+func list[T described](ctx context.Context, c bus.Caller, q bus.MenuQuery) (bus.Info, []T, error) {
 	query, err := json.Marshal(q)
 	if err != nil {
 		return bus.Info{}, nil, err
@@ -91,8 +91,8 @@ func list(ctx context.Context, c bus.Caller, q bus.MenuQuery) (bus.Info, []bus.M
 	if err != nil {
 		return reply.Info, nil, err
 	}
-	var lines []bus.MenuEntry
-	if err := json.Unmarshal(reply.First, &lines); err != nil {
+	lines, err := decode[T](reply.First)
+	if err != nil {
 		return reply.Info, nil, bus.AnswerNotDecoded(reply.Info, "the menu", err)
 	}
 	return reply.Info, lines, nil
