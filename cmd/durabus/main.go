@@ -79,7 +79,7 @@ func run(args []string, out, errs io.Writer) int {
 		f = failed(exitFailed, "%v", err)
 	}
 	if f.text != "" {
-		fmt.Fprintln(errs, "durabus:", f.text)
+		fmt.Fprintln(plain{errs}, "durabus:", f.text)
 	}
 	return f.code
 }
@@ -94,7 +94,7 @@ func dispatch(ctx context.Context, args []string, out, errs io.Writer) error {
 	}
 	for _, c := range commands {
 		if c.name == args[0] {
-			return c.run(ctx, &tool{c, out, errs, isTerminal(errs)}, args[1:])
+			return c.run(ctx, &tool{c, plain{out}, errs, isTerminal(errs)}, args[1:])
 		}
 	}
 	switch args[0] {
