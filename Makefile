@@ -12,7 +12,7 @@ SEED     ?= 1
 LENGTH   ?= 10m
 CORES    ?= $(shell nproc)
 
-.PHONY: help check test parity race brokers fuzz bench benchstat compare performance integration soak soak-faults soak-sim replay replay-check lint generate demo
+.PHONY: $(shell sed -nE 's/^([a-z-]+):.*/\1/p' $(firstword $(MAKEFILE_LIST)))
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -76,6 +76,9 @@ benchstat: ## compare the benchmarks of the commits OLD (main) and NEW (the work
 
 compare: ## measure durabus beside its peers, ROUNDS (9) rounds, for about 40 minutes
 	go -C bench run . -rounds $(ROUNDS) -span 500ms -calm 15 -json results.json
+
+load: ## measure overload, floods and capacity for about five minutes; write the tables of docs/load.md
+	go -C bench run . -load -document ../docs/load.md
 
 performance: ## write the tables and plots of docs/performance.md from bench/results.json
 	go -C bench run . -read results.json -document ../docs/performance.md >/dev/null

@@ -17,6 +17,18 @@ const (
 
 // writeDocument replaces the report in a file, and writes its plots beside it.
 func (r *results) writeDocument(name string) error {
+	if err := replaceReport(name, ""); err != nil { // before there are plots beside it
+		return err
+	}
+	plots, err := r.plots(filepath.Dir(name))
+	if err != nil {
+		return err
+	}
+	return replaceReport(name, r.markdown()+plots)
+}
+
+// replaceReport puts another report into a file.
+func replaceReport(name, report string) error {
 	text, err := os.ReadFile(name)
 	if err != nil {
 		return err
@@ -26,9 +38,5 @@ func (r *results) writeDocument(name string) error {
 	if !ok || !ends {
 		return fmt.Errorf("%s has no place for the report: the lines %q and %q", name, reportBegins, reportEnds)
 	}
-	plots, err := r.plots(filepath.Dir(name))
-	if err != nil {
-		return err
-	}
-	return os.WriteFile(name, []byte(before+reportBegins+"\n"+r.markdown()+plots+"\n"+reportEnds+after), 0o644)
+	return os.WriteFile(name, []byte(before+reportBegins+"\n"+report+"\n"+reportEnds+after), 0o644)
 }

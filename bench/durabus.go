@@ -209,11 +209,13 @@ func (durabus) dialSnapshot(at place) (func(context.Context) ([]byte, error), er
 	}, err
 }
 
-// serveIdle serves a handler that blocks in each stream.
+// silence is a stream on which nothing happens. Its handler blocks.
+func silence(ctx context.Context, _ *benchpb.Ask) (iter.Seq2[value, error], error) {
+	return func(func(value, error) bool) { <-ctx.Done() }, nil
+}
+
 func (durabus) serveIdle(at place) (place, error) {
-	return at, serveHandlers(at, pipeRPC.Handler(func(ctx context.Context, _ *benchpb.Ask) (iter.Seq2[value, error], error) {
-		return func(func(value, error) bool) { <-ctx.Done() }, nil
-	}))
+	return at, serveHandlers(at, pipeRPC.Handler(silence))
 }
 
 func (durabus) dialIdle(at place, conns int) (func(int) (any, error), error) {

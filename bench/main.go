@@ -7,6 +7,7 @@
 //	go -C bench run . -rounds 9 -json r.json # the figures of docs/performance.md
 //	go -C bench run . -run 'stream/16' -rounds 5 -profile DIR
 //	go -C bench run . -read r.json -document ../docs/performance.md
+//	go -C bench run . -load -document ../docs/load.md # what is carried, and what becomes of more
 //
 // Broker, server and client are processes of their own, which this program
 // starts from its own file, afresh for each measurement and on the loopback
@@ -57,6 +58,7 @@ func command(ctx context.Context) error {
 	flag.Float64Var(&o.calm, "calm", 0, "measure again, up to five times, while others use more than so many `percent` of the machine")
 	flag.StringVar(&o.profile, "profile", "", "write CPU profiles of the measurements, and heap profiles of idle streams, into this `folder`")
 	only := flag.String("run", "", "only the measurements whose workload/system matches this `expression`")
+	loaded := flag.Bool("load", false, "measure what is carried, and what becomes of more, instead: overload, floods and capacity, for about five minutes; -run picks of load/overload, load/flood and load/capacity")
 	list := flag.Bool("list", false, "print the workloads with their systems, and end")
 	write := flag.String("json", "", "write the results to this `file`, after every round")
 	read := flag.String("read", "", "measure nothing; report the results in this `file`")
@@ -77,6 +79,14 @@ func command(ctx context.Context) error {
 			fmt.Println(c)
 		}
 		return nil
+	}
+	if *loaded {
+		text, err := underLoad(ctx, o)
+		fmt.Print(text)
+		if err == nil && *document != "" {
+			err = replaceReport(*document, text)
+		}
+		return err
 	}
 	r, err := gather(ctx, o, *read, *write)
 	if r == nil {

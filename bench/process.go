@@ -10,6 +10,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"time"
 )
@@ -28,20 +29,25 @@ type process struct {
 
 // start starts a child. On one core all children that want so share one.
 func start(ctx context.Context, role string, oneCore bool) (*process, error) {
+	if !oneCore {
+		return startBy(ctx, role, nil)
+	}
+	var by []string
+	if taskset, err := exec.LookPath("taskset"); err == nil {
+		by = []string{taskset, "-c", lastCore()}
+	}
+	return startBy(ctx, role, by, "GOMAXPROCS=1")
+}
+
+// startBy starts a child by a program that runs what follows its own arguments.
+func startBy(ctx context.Context, role string, by []string, env ...string) (*process, error) {
 	self, err := os.Executable()
 	if err != nil {
 		return nil, err
 	}
-	args := []string{self}
-	env := append(os.Environ(), roleVariable+"="+role)
-	if oneCore {
-		env = append(env, "GOMAXPROCS=1")
-		if taskset, err := exec.LookPath("taskset"); err == nil {
-			args = []string{taskset, "-c", lastCore(), self}
-		}
-	}
+	args := append(slices.Clip(by), self)
 	p := &process{role: role, cmd: exec.CommandContext(ctx, args[0], args[1:]...)}
-	p.cmd.Env, p.cmd.Stderr = env, os.Stderr
+	p.cmd.Env, p.cmd.Stderr = append(append(os.Environ(), roleVariable+"="+role), env...), os.Stderr
 	p.cmd.WaitDelay = 5 * time.Second
 	out, err := p.cmd.StdoutPipe()
 	if err != nil {

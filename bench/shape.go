@@ -28,6 +28,16 @@ type load struct {
 	States  int           // followed on each connection
 	Hole    bool          // one more watcher, that stops reading without a word
 	Broker  string        // settings of the broker: "" for comparisons, "default" or "documented"
+
+	// Under load:
+	Rate  float64       // calls to make a second, whatever becomes of them
+	Slots int           // handlers that work at a time; 0: all, on the processor
+	Work  time.Duration // of a handler
+	Limit int           // of the service: calls at a time; 0 is its default
+	Most  int           // of the service: open streams; 0 is its default
+	Again int           // times that a caller tries a call again that was refused as busy
+	Flood string        // what a flooder does
+	Under []string      // prefixes: of a client, or those of the services of a process
 }
 
 // A sample is what one end saw while it was measured.
@@ -36,6 +46,13 @@ type sample struct {
 	Elapsed  time.Duration
 	P50, P99 time.Duration // latency, where it was taken
 	Times    []int64       // Unix times of events, in ns
+
+	// Under load:
+	Made, Tries  float64 // calls, and times that they were tried by who made them
+	Retried      float64 // requests that the client sent again by itself
+	Busy, Failed float64 // calls that were refused as busy, or ended in another error
+	BusyP99      time.Duration
+	Why          string // the first of those errors
 }
 
 // An end is one of the two ends of a workload, as long as its process lives.
@@ -61,4 +78,9 @@ var shapes = map[string]shape{
 	"idle":     {serveIdle, dialIdle, (*trial).measureIdle},
 	"recovery": {serveRecovery, dialRecovery, (*trial).measureRecovery},
 	"outage":   {serveRecovery, dialRecovery, (*trial).measureOutage},
+	"offer":    {serve: serveOffer, dial: dialOffer}, // these are measured by -load
+	"flood":    {serve: serveFlooded, dial: dialFlood},
+	"calls":    {dial: dialCalls},
+	"held":     {serve: serveHeld, dial: dialHeld},
+	"watched":  {serve: serveHeld, dial: dialWatched},
 }

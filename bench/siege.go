@@ -1,0 +1,135 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"context"
+	"time"
+)
+
+// A siege is a flood beside which another client calls.
+type siege struct {
+	flood   load
+	setting string
+	broker  string
+	servers []load // a process each
+	under   [2]string
+}
+
+// Who is served apart is limited, as docs/operations.md recommends.
+const (
+	floodLimit   = 16
+	floodStreams = 100
+)
+
+// How the two clients are served.
+const (
+	setAlike = "alike, no limits, broker's defaults"
+	setApart = "apart, with limits"
+	setAway  = "the same, by another process"
+)
+
+var floods = []load{
+	{Flood: "calls", Callers: 256, Size: 1 << 10},
+	{Flood: "streams", Callers: 64},
+	{Flood: "garbage", Size: 64},
+}
+
+func sieges() (all []siege) {
+	for _, f := range floods {
+		all = append(all,
+			siege{f, setAlike, "default", []load{{Under: []string{""}}}, [2]string{}},
+			siege{
+				f, setApart, "documented",
+				[]load{{Under: []string{ofBystander, ofFlooder}, Limit: floodLimit, Most: floodStreams}},
+				[2]string{ofBystander, ofFlooder},
+			},
+			siege{
+				f, setAway, "documented",
+				[]load{{Under: []string{ofBystander}}, {Under: []string{ofFlooder}, Limit: floodLimit, Most: floodStreams}},
+				[2]string{ofBystander, ofFlooder},
+			})
+	}
+	return all
+}
+
+// bystanding is what the other client asks for.
+var bystanding = load{Rate: 500, Size: 16}
+
+// A besieged is what the other client saw, once without and once with the flood.
+type besieged struct {
+	quiet, flooded sample
+	flood          sample
+	held           float64 // bytes of the responders, afterwards
+}
+
+// pressed has the other client call without and with the flood, pairs times.
+func (g siege) pressed(ctx context.Context, span time.Duration, pairs int) (all []besieged, err error) {
+	c, err := muster(ctx, g.broker)
+	if err != nil {
+		return nil, err
+	}
+	defer c.end()
+	for _, l := range g.servers {
+		if _, err := c.serve("flood", l); err != nil {
+			return nil, err
+		}
+	}
+	bystander, err := c.dial("calls", load{Under: g.under[:1]})
+	if err != nil {
+		return nil, err
+	}
+	flooder, err := c.dialNiced("flood", load{Under: g.under[1:]})
+	if err != nil {
+		return nil, err
+	}
+	for range pairs {
+		b, err := g.pair(c, bystander, flooder, span)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, b)
+	}
+	return all, nil
+}
+
+func (g siege) pair(c *crew, bystander, flooder *process, span time.Duration) (b besieged, err error) {
+	calls, flood := bystanding, g.flood
+	calls.Span = span / 3 // what was left of the flood before is over then
+	if _, err := bystander.do(request{Do: "run", Load: calls}); err != nil {
+		return b, err
+	}
+	calls.Span = span
+	if b.quiet, err = c.run(bystander, calls); err != nil {
+		return b, err
+	}
+	flood.Span = 2 * span
+	ended := make(chan error, 1)
+	go func() {
+		var err error
+		b.flood, err = c.run(flooder, flood)
+		ended <- err
+	}()
+	select {
+	case <-time.After(span / 3):
+	case <-c.ctx.Done():
+		<-ended
+		return b, c.ctx.Err()
+	}
+	// Calls that fail are what is looked for.
+	answer, err := bystander.do(request{Do: "run", Load: calls})
+	b.flooded = answer.Sample
+	if failed := <-ended; err == nil {
+		err = failed
+	}
+	if err != nil {
+		return b, err
+	}
+	use, err := c.use()
+	b.held = use["server"].RSS
+	return b, err
+}
+
+// ratio is how many times as long the median call takes under the flood. Calls
+// that fail are slower than any.
+func (b besieged) ratio() float64 { return float64(b.flooded.P50) / float64(b.quiet.P50) }
