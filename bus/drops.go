@@ -5,7 +5,6 @@ package bus
 import (
 	"errors"
 	"log/slog"
-	"maps"
 	"sync"
 	"time"
 
@@ -18,9 +17,14 @@ import (
 type drops struct {
 	who string
 
-	mu     sync.Mutex // guards the fields below
-	counts map[string]uint64
-	logged map[string]time.Time
+	mu sync.Mutex // guards the field below and what it has
+	of map[string]*dropped
+}
+
+// A dropped is how often something was dropped for one reason.
+type dropped struct {
+	count  uint64
+	logged time.Time
 }
 
 const dropLogEvery = time.Minute
@@ -29,17 +33,20 @@ const dropLogEvery = time.Minute
 // attrs.
 func (d *drops) add(reason string, attrs ...any) {
 	d.mu.Lock()
-	if d.counts == nil {
-		d.counts, d.logged = map[string]uint64{}, map[string]time.Time{}
+	r := d.of[reason]
+	if r == nil {
+		if d.of == nil {
+			d.of = map[string]*dropped{}
+		}
+		r = new(dropped)
+		d.of[reason] = r
 	}
-	d.counts[reason]++
-	now := time.Now()
-	last, again := d.logged[reason]
-	quiet := again && now.Sub(last) < dropLogEvery
+	r.count++
+	n, now := r.count, time.Now()
+	quiet := n > 1 && now.Sub(r.logged) < dropLogEvery
 	if !quiet {
-		d.logged[reason] = now
+		r.logged = now
 	}
-	n := d.counts[reason]
 	d.mu.Unlock()
 	if !quiet {
 		slog.Warn("durabus: dropped: "+reason, append([]any{"at", d.who, "count", n}, attrs...)...)
@@ -49,7 +56,11 @@ func (d *drops) add(reason string, attrs ...any) {
 func (d *drops) all() map[string]uint64 {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	return maps.Clone(d.counts)
+	all := make(map[string]uint64, len(d.of))
+	for reason, r := range d.of {
+		all[reason] = r.count
+	}
+	return all
 }
 
 // The reasons.

@@ -14,10 +14,17 @@ import (
 // maxRequests is how many requests a message may hold. Callers send fewer.
 const maxRequests = 64
 
+// maxUnreadable is how many requests that make no sense are answered in a second:
+// whoever tries to speak to us learns why it fails, and a flood is not doubled.
+const maxUnreadable = 1000
+
 // An intake takes the requests of one subscription, on its goroutine.
 type intake struct {
 	srv  *Server
 	open wire.Open // the newest request: the next one shares what it repeats
+
+	second     time.Duration // when the answers to what makes no sense were counted anew
+	unreadable int           // of them since
 
 	// Of the message that is being taken:
 	point  *endpoint
@@ -40,7 +47,7 @@ func (in *intake) request(p *endpoint, m transport.Msg) {
 	in.point, in.msg, in.now, in.taken = p, m, s.now(), 0
 	if err := in.requests(); err != nil {
 		s.drops.add(dropMalformed, "subject", m.Subject, "error", err)
-		s.refuse(m.Reply, 0, in.unreadable(err))
+		in.refuse(0, err)
 	}
 	in.start()
 	in.msg, in.open.Query, in.open.Metadata = transport.Msg{}, nil, nil // not kept until the next
@@ -103,7 +110,7 @@ func (in *intake) frame(kind wire.Kind, body []byte) error {
 	}
 	if err != nil {
 		in.drop(err)
-		in.srv.refuse(in.msg.Reply, o.Call, in.unreadable(err))
+		in.refuse(o.Call, err)
 		return nil
 	}
 	in.admit(o)
@@ -144,9 +151,18 @@ func (in *intake) drop(err error) {
 	in.srv.drops.add(dropOf(err), "subject", in.msg.Subject, "error", err)
 }
 
-func (in *intake) unreadable(err error) error {
-	return &Error{Code: Undecodable, RPC: in.point.Description, Message: "not a request: " + err.Error() +
-		"; to send JSON, set the header " + contentTypeHeader + ": " + ContentTypeJSON}
+// refuse answers what cannot be read, unless too much of that came.
+func (in *intake) refuse(call uint64, err error) {
+	if in.now-in.second >= time.Second {
+		in.second, in.unreadable = in.now, 0
+	}
+	if in.unreadable++; in.unreadable > maxUnreadable {
+		return
+	}
+	in.srv.refuse(in.msg.Reply, call, &Error{
+		Code: Undecodable, RPC: in.point.Description, Message: "not a request: " + err.Error() +
+			"; to send JSON, set the header " + contentTypeHeader + ": " + ContentTypeJSON,
+	})
 }
 
 // firstOpen returns the first request in a packet, if it can be read.

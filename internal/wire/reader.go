@@ -153,10 +153,23 @@ func (r *reader) wrongType(want byte) {
 // fail keeps the first error. It returns false, as next does after it.
 func (r *reader) fail(format string, args ...any) bool {
 	if r.err == nil {
-		r.err = fmt.Errorf("%w %s: %s", ErrMalformed, r.in, fmt.Sprintf(format, args...))
+		r.err = &malformed{r.in, format, args}
 	}
 	return false
 }
+
+// A malformed says what is wrong with a message if somebody asks. Most are counted
+// and forgotten, as fast as a peer sends them.
+type malformed struct {
+	in, format string
+	args       []any
+}
+
+func (m *malformed) Error() string {
+	return fmt.Sprintf("%v %s: %s", ErrMalformed, m.in, fmt.Sprintf(m.format, m.args...))
+}
+
+func (*malformed) Unwrap() error { return ErrMalformed }
 
 // fault says what a negative length of protowire stands for. Its own texts differ
 // from build to build.
