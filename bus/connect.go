@@ -4,6 +4,7 @@ package bus
 
 import (
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"time"
 
@@ -20,11 +21,14 @@ import (
 //   - a first connection that fails is tried again like a lost one, and refused
 //     credentials do not end the connection;
 //   - a ping every 5 s, and the connection is given up after two that are not
-//     answered.
+//     answered;
+//   - a broker whose max_payload was lowered while it was connected, and that
+//     refuses a message, is connected to again; nats.go closes the connection for
+//     good then, and does so here too where TLS is its own.
 //
 // The connection is the caller's to close.
 func Connect(url string, options ...nats.Option) (*nats.Conn, error) {
-	return nats.Connect(url, append(defaults(), options...)...)
+	return nats.Connect(url, slices.Concat(defaults(), options, []nats.Option{redialling})...)
 }
 
 func defaults() []nats.Option {

@@ -1,0 +1,101 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package bus
+
+import (
+	"net"
+
+	"github.com/nats-io/nats.go"
+)
+
+// tooMuch is the last that a broker says to a client whose message is beyond its
+// max_payload. When that is lowered by a reload clients are not told, so that
+// nobody can know better; and nats.go closes the connection for good.
+const tooMuch = "-ERR 'Maximum Payload Violation'\r\n"
+
+// redialling has connections whose broker says tooMuch end without that word:
+// nats.go makes them again then, and learns what the broker takes now. It must be
+// the last of the options. What nats.go encrypts itself it cannot read.
+func redialling(o *nats.Options) error {
+	d := dialer{CustomDialer: o.CustomDialer}
+	if d.CustomDialer == nil {
+		plain := net.Dialer{Timeout: o.Timeout}
+		if o.Dialer != nil {
+			plain = *o.Dialer
+		}
+		if o.AllowMultipathTCP != nil {
+			plain.SetMultipathTCP(*o.AllowMultipathTCP)
+		}
+		d.CustomDialer = &plain
+	}
+	o.CustomDialer = d
+	return nil
+}
+
+type dialer struct{ nats.CustomDialer }
+
+// Dial implements [nats.CustomDialer].
+func (d dialer) Dial(network, address string) (net.Conn, error) {
+	c, err := d.CustomDialer.Dial(network, address)
+	if err != nil {
+		return nil, err
+	}
+	return &forgivingConn{Conn: c}, nil
+}
+
+// SkipTLSHandshake tells nats.go what the dialer within does about TLS.
+func (d dialer) SkipTLSHandshake() bool {
+	s, ok := d.CustomDialer.(interface{ SkipTLSHandshake() bool })
+	return ok && s.SkipTLSHandshake()
+}
+
+// A forgivingConn keeps back what may be the last word of a broker until something
+// follows it. If that is the end of the connection it is dropped; it was a part of
+// a message otherwise.
+type forgivingConn struct {
+	net.Conn
+	held []byte // the end of what was read, which tooMuch begins with
+	room [len(tooMuch)]byte
+}
+
+// Read implements [net.Conn].
+func (c *forgivingConn) Read(b []byte) (int, error) {
+	for {
+		if len(b) <= len(c.held) { // there is no room to see what follows
+			n := copy(b, c.held)
+			c.held = c.held[n:]
+			return n, nil
+		}
+		n, err := c.Conn.Read(b[len(c.held):])
+		if err != nil && n == 0 && len(c.held) == len(tooMuch) {
+			c.held = nil
+			return 0, err
+		}
+		n += copy(b, c.held)
+		if c.held = nil; err != nil {
+			return n, err
+		}
+		keep := begun(b[:n])
+		c.held = append(c.room[:0], b[n-keep:n]...)
+		if n > keep {
+			return n - keep, nil
+		}
+	}
+}
+
+// begun returns how many bytes at the end of b are the beginning of tooMuch.
+func begun(b []byte) int {
+	if len(b) == 0 || b[len(b)-1] == '\n' && len(b) < len(tooMuch) {
+		return 0
+	}
+	least := 1
+	if b[len(b)-1] == '\n' { // as nearly always: then it is all of it, or nothing
+		least = len(tooMuch)
+	}
+	for n := min(len(b), len(tooMuch)); n >= least; n-- {
+		if string(b[len(b)-n:]) == tooMuch[:n] {
+			return n
+		}
+	}
+	return 0
+}
