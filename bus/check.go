@@ -4,7 +4,10 @@ package bus
 
 import (
 	"fmt"
+	"strings"
 	"unicode/utf8"
+
+	"github.com/durabus/durabus/internal/wire"
 )
 
 // The limits that a sender checks before it sends.
@@ -38,6 +41,9 @@ func checkTokens(name string) string {
 	}
 	if len(name) > maxName {
 		return fmt.Sprintf("%d bytes long, at most %d are allowed", len(name), maxName)
+	}
+	if name == wire.Root || strings.HasPrefix(name, wire.Root+".") {
+		return "it begins with " + wire.Root + ", where the library's own subjects are"
 	}
 	start := true
 	for _, r := range name {

@@ -164,6 +164,7 @@ func TestWhatIsWrongIsRefusedBeforeAnythingIsSubscribed(t *testing.T) {
 		{"a name with a wildcard", bus.Service{}, []bus.Handler{handler("a.*", 1)}, `'*'`},
 		{"a name with an umlaut", bus.Service{}, []bus.Handler{handler("größe", 1)}, `'ö'`},
 		{"a name with an empty token", bus.Service{}, []bus.Handler{handler("a..b", 1)}, "an empty token"},
+		{"a name among our own subjects", bus.Service{}, []bus.Handler{handler("_D.c.x", 1)}, "it begins with _D"},
 		{"a name that is too long", bus.Service{}, []bus.Handler{handler(strings.Repeat("x", 129), 1)}, "129 bytes long, at most 128"},
 		{"version 0", bus.Service{}, []bus.Handler{handler("a", 0)}, "versions count from 1"},
 		{"no kind", bus.Service{}, []bus.Handler{{Description: bus.Description{Name: "a", Version: 1}, Call: call}}, "kind 0"},
