@@ -35,9 +35,15 @@ var (
 )
 
 func newRaid(t *testing.T, more ...bus.Handler) (*raid, *bystander) {
+	r := raidOn(t, append(goodHandlers(), more...)...)
+	return r, watch(t, r.client)
+}
+
+// raidOn is a raid at a responder of others' RPCs besides.
+func raidOn(t *testing.T, others ...bus.Handler) *raid {
 	net := transport.NewNet(1)
 	r := &raid{t: t}
-	handlers := append(append(goodHandlers(), more...),
+	handlers := append(others,
 		addRPC.Handler(func(_ context.Context, n int) (int, error) { r.runs.Add(1); return n + 1, nil }),
 		restRPC.Handler(func(ctx context.Context, _ []byte) (iter.Seq2[int, error], error) {
 			r.runs.Add(1)
@@ -57,7 +63,7 @@ func newRaid(t *testing.T, more ...bus.Handler) (*raid, *bystander) {
 		}
 	})
 	r.srv, r.client, r.hostile = srv, client, newHostile(t, net, "hostile")
-	return r, watch(t, client)
+	return r
 }
 
 // open is a request as it should be.
