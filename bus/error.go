@@ -37,7 +37,7 @@ const (
 	Undecodable   Code = "undecodable"       // bytes do not fit the type
 	Inconvertible Code = "inconvertible"     // a conversion between versions failed
 	Failed        Code = "failed"            // the handler returned an undeclared error
-	Panicked      Code = "panicked"          // the handler; the trace is in the responder's log
+	Panicked      Code = "panicked"          // the handler; its trace, or that of others of the same minute, is in the responder's log
 	Application   Code = "application error" // the handler returned one of the definition's errors
 )
 

@@ -5,21 +5,22 @@ package bus
 import (
 	"context"
 	"errors"
-	"fmt"
 	"iter"
-	"log/slog"
-	"runtime/debug"
 )
 
 // recovered turns a panic of a handler into an error that names the call, and
 // leaves the trace in this process's log. P is what recover returned, which only
 // the deferred function itself may ask.
-func recovered(p any, d Description, by callee, err *error) {
-	if p != nil {
-		id := by.callID()
-		slog.Error("durabus: a handler panicked", "rpc", d.String(), "call", id, "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
-		*err = &Error{Code: Panicked, RPC: d, MayHaveRun: true, Message: "the trace is in the responder's log under call " + id}
+func (m *mux) recovered(p any, d Description, by callee, err *error) {
+	if p == nil {
+		return
 	}
+	id := by.callID()
+	text := "the trace is in the responder's log under call " + id
+	if !m.panics.log("a handler", d, id, p) {
+		text = "the responder's log has the traces of others of the last minute, and not this one's"
+	}
+	*err = &Error{Code: Panicked, RPC: d, MayHaveRun: true, Message: text}
 }
 
 // updates guards a handler's iterator: its errors are named, and its panics are
@@ -98,7 +99,7 @@ func isClosed(c <-chan struct{}) bool {
 
 func (g *guard) recover() {
 	if g.inside {
-		recovered(recover(), g.by.description(), g.by, &g.err)
+		g.mux.recovered(recover(), g.by.description(), g.by, &g.err)
 	}
 }
 

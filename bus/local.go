@@ -76,6 +76,8 @@ type mux struct {
 	told     map[string][]int // as served, of what the menu has
 	lines    []MenuEntry      // the menu of a service that has its own; else nil
 
+	panics panics // of handlers
+
 	mu      sync.Mutex // guards digests
 	digests map[Description]string
 }
@@ -162,7 +164,7 @@ func (m *mux) call(ctx context.Context, c Call, by callee) (Reply, error) {
 }
 
 func (m *mux) run(ctx context.Context, c Call, by callee) (r Reply, err error) {
-	defer func() { recovered(recover(), c.Description, by, &err) }()
+	defer func() { m.recovered(recover(), c.Description, by, &err) }()
 	h, err := m.find(c.Description)
 	if err != nil {
 		return Reply{}, err

@@ -5,10 +5,7 @@ package bus
 import (
 	"context"
 	"errors"
-	"fmt"
 	"iter"
-	"log/slog"
-	"runtime/debug"
 	"sync/atomic"
 )
 
@@ -53,12 +50,13 @@ type TraceEvent struct {
 // once. The Ended of a stream comes with the end of the loop over its updates;
 // one that its reader left has [Canceled] for its Err. Tell is called on the
 // goroutine of the call, which waits for it, and by many calls at a time; a panic
-// of it is logged, and no call fails for it.
+// of it is logged, four of an RPC in a minute at most, and no call fails for it.
 func Trace(tell func(TraceEvent)) Middleware {
 	var calls atomic.Uint64
+	panics := new(panics)
 	return func(next CallFunc) CallFunc {
 		return func(ctx context.Context, c Call) (r Reply, err error) {
-			t := trace{tell, TraceEvent{RPC: c.Description, Call: calls.Add(1), Received: c.received}}
+			t := trace{tell, panics, TraceEvent{RPC: c.Description, Call: calls.Add(1), Received: c.received}}
 			if c.received {
 				t.CallID = IncomingCall(ctx).CallID
 			}
@@ -86,7 +84,8 @@ func Trace(tell func(TraceEvent)) Middleware {
 
 // A trace is one call's.
 type trace struct {
-	tell func(TraceEvent)
+	tell   func(TraceEvent)
+	panics *panics // of tell
 	TraceEvent
 }
 
@@ -96,7 +95,7 @@ func (t *trace) step(k TraceKind, err error) {
 	t.Bytes = 0
 	defer func() {
 		if p := recover(); p != nil {
-			slog.Error("durabus: the function of a Trace panicked", "rpc", ev.RPC.String(), "call", ev.CallID, "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
+			t.panics.log("the function of a Trace", ev.RPC, ev.CallID, p)
 		}
 	}()
 	t.tell(ev)

@@ -4,9 +4,11 @@ package bus_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -16,6 +18,7 @@ import (
 	"github.com/durabus/durabus/bus"
 	"github.com/durabus/durabus/internal/transport"
 	"github.com/durabus/durabus/internal/wire"
+	"github.com/durabus/durabus/unaryrpc"
 )
 
 // A journal keeps what is logged while a test runs.
@@ -248,5 +251,68 @@ func TestACallerThatIsGoneIsCountedIfItHadSomethingOpen(t *testing.T) {
 		}
 		p.near.Freeze(false)
 		<-end
+	})
+}
+
+// Callers may have a handler panic as often as they like.
+func TestPanicsAreLoggedWithTheirTracesAFewTimesAMinute(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		j := keepLog(t)
+		rpc := unaryrpc.RPC[int, int]{Name: "panics", Version: 1}
+		other := unaryrpc.RPC[int, int]{Name: "panics", Version: 2}
+		handler := func(_ context.Context, n int) (int, error) { panic(fmt.Sprintf("number %d", n)) }
+		net := transport.NewNet(1)
+		srv, err := bus.ServeOn(net.Dial(), bus.Service{Name: "test"}, rpc.Handler(handler), other.Handler(handler))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer srv.Close()
+		client := bus.NewClientOn(net.Dial(), bus.ClientOptions{})
+		defer client.Close()
+		for n := range 100 {
+			_, err := rpc.Client(client)(t.Context(), n)
+			e, ok := errors.AsType[*bus.Error](err)
+			if !ok || e.Code != bus.Panicked || !e.MayHaveRun || strings.Contains(e.Message, e.CallID) != (n < 4) {
+				t.Fatalf("call %d: %v, of call %s", n, err, e.CallID)
+			}
+			if logged := len(j.about("a handler panicked", "number "+strconv.Itoa(n), e.CallID, "trouble_test.go")); logged == 1 != (n < 4) {
+				t.Fatalf("call %d is in the log %d times", n, logged)
+			}
+		}
+		_, _ = other.Client(client)(t.Context(), 1000)
+		time.Sleep(time.Minute)
+		_, _ = rpc.Client(client)(t.Context(), 2000)
+		for number, left := range map[string]string{"number 1000": "left_out=0", "number 2000": "left_out=96"} {
+			if len(j.about("a handler panicked", number, left)) != 1 {
+				t.Errorf("%s with %s is not in the log", number, left)
+			}
+		}
+	})
+}
+
+// What answers unknown names gets its names from callers.
+func TestPanicsUnderNamesThatCallersMakeUpAreFewInTheLog(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		j := keepLog(t)
+		net := transport.NewNet(1)
+		srv, err := bus.ServeOn(net.Dial(), bus.Service{Name: "test", Unknown: bus.Unknown{
+			Under: "made.up",
+			Call:  func(context.Context, bus.Call) (bus.Reply, error) { panic("made up") },
+		}}, echoRPC.Handler(func(_ context.Context, s string) (string, error) { return s, nil }))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer srv.Close()
+		client := bus.NewClientOn(net.Dial(), bus.ClientOptions{})
+		defer client.Close()
+		for n := range 200 {
+			_, err := client.Call(t.Context(), bus.Call{Description: bus.Description{Name: "made.up.n" + strconv.Itoa(n), Version: 1, Kind: bus.Unary}})
+			if !errors.Is(err, bus.Panicked) {
+				t.Fatal(err)
+			}
+		}
+		if n := len(j.about("a handler panicked")); n != 64 {
+			t.Errorf("%d of 200 panics are in the log", n)
+		}
 	})
 }

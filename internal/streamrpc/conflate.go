@@ -4,11 +4,8 @@ package streamrpc
 
 import (
 	"context"
-	"fmt"
 	"iter"
-	"log/slog"
 	"runtime"
-	"runtime/debug"
 
 	"github.com/durabus/durabus/bus"
 )
@@ -69,8 +66,7 @@ func (c *conflation[U]) take(updates iter.Seq2[U, error]) {
 	defer close(c.slot)
 	defer func() {
 		if c.panicked = recover(); c.panicked != nil {
-			slog.Error("durabus: a merge or a conversion of updates panicked; the panic goes on in their reader",
-				"panic", fmt.Sprint(c.panicked), "stack", string(debug.Stack()))
+			panics.log(c.panicked)
 		}
 	}()
 	c.fill(updates)

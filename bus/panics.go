@@ -1,0 +1,79 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package bus
+
+import (
+	"fmt"
+	"log/slog"
+	"runtime/debug"
+	"sync"
+	"time"
+)
+
+// maxPanics is how many panics of one RPC are logged in a minute, each with its
+// trace: callers may provoke them as fast as they call.
+const maxPanics = 4
+
+// Panics logs those of an RPC's handler, or of a function that is told of its calls.
+type panics struct {
+	mu sync.Mutex // guards the field below
+	of map[Description]*panicked
+}
+
+type panicked struct {
+	since  time.Time // a minute began
+	logged int       // in it
+	left   uint64    // out, since one was logged
+}
+
+// log logs a panic with the trace of its goroutine, which must be the one that calls.
+// It reports false if the log has enough of this RPC for now: then the next that is
+// logged says how many were not.
+func (p *panics) log(what string, d Description, call string, value any) bool {
+	left, ok := p.mayLog(d, time.Now())
+	if ok {
+		slog.Error("durabus: "+what+" panicked", "rpc", d.String(), "call", call, "panic", fmt.Sprint(value), "left_out", left, "stack", string(debug.Stack()))
+	}
+	return ok
+}
+
+func (p *panics) mayLog(d Description, now time.Time) (left uint64, ok bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	one := p.of[d]
+	if one == nil {
+		if one = p.first(d, now); one == nil {
+			return 0, false
+		}
+	}
+	if now.Sub(one.since) >= logEvery {
+		one.since, one.logged = now, 0
+	}
+	if one.logged == maxPanics {
+		one.left++
+		return 0, false
+	}
+	one.logged++
+	left, one.left = one.left, 0
+	return left, true
+}
+
+// first returns the record of an RPC that has none, or nil where too many have one:
+// whoever answers unknown names has them from callers. p.mu is held.
+func (p *panics) first(d Description, now time.Time) *panicked {
+	if len(p.of) >= maxLogged {
+		for k, one := range p.of {
+			if now.Sub(one.since) >= logEvery {
+				delete(p.of, k)
+			}
+		}
+	}
+	if len(p.of) >= maxLogged {
+		return nil
+	}
+	if p.of == nil {
+		p.of = map[Description]*panicked{}
+	}
+	p.of[d] = &panicked{since: now}
+	return p.of[d]
+}
