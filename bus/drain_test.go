@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/durabus/durabus/bus"
+	"github.com/durabus/durabus/internal/transport"
 	"github.com/durabus/durabus/staterpc"
 )
 
@@ -152,6 +153,50 @@ func TestADrainUnderLoadFailsNothing(t *testing.T) {
 		wg.Wait()
 		if before < 500 || served["leaving"] != before || served["staying"] < 2500 {
 			t.Errorf("served %v, %d of them before the drain was over", served, before)
+		}
+	})
+}
+
+// A busyConn takes its time for each request.
+type busyConn struct{ *transport.SimConn }
+
+func (c *busyConn) Subscribe(subject, queue string, f func(transport.Msg)) (transport.Subscription, error) {
+	if queue == "" {
+		return c.SimConn.Subscribe(subject, queue, f)
+	}
+	return c.SimConn.Subscribe(subject, queue, func(m transport.Msg) {
+		time.Sleep(10 * time.Millisecond)
+		f(m)
+	})
+}
+
+func TestADrainServesTheRequestsThatCameBeforeIt(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		net := transport.NewNet(1)
+		serve := func(conn transport.Conn) *bus.Server {
+			srv, err := bus.ServeOn(conn, bus.Service{}, addRPC.Handler(func(_ context.Context, n int) (int, error) { return n + 1, nil }))
+			if err != nil {
+				t.Fatal(err)
+			}
+			return srv
+		}
+		leaving, other := serve(&busyConn{net.Dial()}), serve(net.Dial())
+		client := bus.NewClientOn(net.Dial(), bus.ClientOptions{})
+		var calls sync.WaitGroup
+		for range 40 {
+			calls.Go(func() {
+				if n, err := addRPC.Client(client)(t.Context(), 1); n != 2 || err != nil {
+					t.Errorf("answered %d, %v", n, err)
+				}
+			})
+		}
+		synctest.Wait()
+		if err := leaving.Drain(t.Context()); err != nil {
+			t.Error(err)
+		}
+		calls.Wait()
+		if err := errors.Join(client.Close(), other.Close()); err != nil {
+			t.Error(err)
 		}
 	})
 }

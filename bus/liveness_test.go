@@ -37,10 +37,16 @@ var (
 
 func newPairing(t *testing.T) *pairing {
 	t.Helper()
+	return newPairingOver(t, func(far *transport.SimConn) transport.Conn { return far })
+}
+
+// newPairingOver has the responder on what over makes of its connection.
+func newPairingOver(t *testing.T, over func(*transport.SimConn) transport.Conn) *pairing {
+	t.Helper()
 	net := transport.NewNet(1)
 	p := &pairing{net: net, near: net.Dial(), far: net.Dial(), feed: make(chan int), released: make(chan time.Time, 100)}
 	var err error
-	p.srv, err = bus.ServeOn(p.far, bus.Service{Name: "test"}, feedRPC.Handler(p.yield), holdRPC.Handler(p.hold))
+	p.srv, err = bus.ServeOn(over(p.far), bus.Service{Name: "test"}, feedRPC.Handler(p.yield), holdRPC.Handler(p.hold))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -86,6 +92,19 @@ func (p *pairing) hold(ctx context.Context, n int) (int, error) {
 func (p *pairing) over() {
 	p.open.Add(-1)
 	p.released <- time.Now()
+}
+
+// release waits for the end of a handler, and returns when that was. Peers that
+// live say so each second, for ever: who waits must have a limit.
+func (p *pairing) release(t *testing.T) time.Time {
+	t.Helper()
+	select {
+	case at := <-p.released:
+		return at
+	case <-time.After(time.Minute):
+		t.Fatal("the handler goes on for a minute")
+		return time.Time{}
+	}
 }
 
 // An outcome is what a reader saw of a stream, or a call's error, and when.
@@ -166,7 +185,7 @@ func TestACallerThatDiesReleasesItsStreamsAndCallsWithinTheBound(t *testing.T) {
 					start := time.Now()
 					death.die(p.near)
 					for range streams + calls {
-						if d := (<-p.released).Sub(start); d > death.bound {
+						if d := p.release(t).Sub(start); d > death.bound {
 							t.Errorf("a handler was released after %v, want at most %v", d, death.bound)
 						}
 					}

@@ -111,7 +111,7 @@ func TestAnOutageLongerThanSilenceMayLastEndsStreamsWithLost(t *testing.T) {
 		if !ok || e.Again == nil {
 			t.Fatalf("%v does not tell when to try again", o.err)
 		}
-		if d := (<-p.released).Sub(start); d > flow.SilenceBound {
+		if d := p.release(t).Sub(start); d > flow.SilenceBound {
 			t.Errorf("the handler was released after %v", d)
 		}
 		p.far.Reconnect()
@@ -126,7 +126,7 @@ func TestACallerThatReturnsTooLateLearnsAtOnceThatItsStreamsAreLost(t *testing.T
 		end := p.read(t, t.Context())
 		time.Sleep(time.Second)
 		p.near.Disconnect()
-		<-p.released
+		p.release(t)
 		p.near.Reconnect()
 		start := time.Now()
 		if o := <-end; !errors.Is(o.err, bus.Lost) || o.at.Sub(start) > 0 {
@@ -166,7 +166,7 @@ func TestACancellationInAnOutageReachesTheHandlerAfterIt(t *testing.T) {
 		<-end
 		p.near.Reconnect()
 		start := time.Now()
-		if d := (<-p.released).Sub(start); d > flow.BeatEvery {
+		if d := p.release(t).Sub(start); d > flow.BeatEvery {
 			t.Errorf("released %v after the reconnect", d)
 		}
 	})
@@ -185,7 +185,7 @@ func TestACallCutOffBeforeItsFirstSignIsCanceledAfterTheReconnect(t *testing.T) 
 		time.Sleep(100 * time.Millisecond)
 		p.near.Reconnect()
 		start := time.Now()
-		if d := (<-p.released).Sub(start); d > flow.BeatEvery+flow.Tick {
+		if d := p.release(t).Sub(start); d > flow.BeatEvery+flow.Tick {
 			t.Errorf("the handler was released %v after the reconnect", d)
 		}
 	})

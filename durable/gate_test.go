@@ -16,6 +16,8 @@ func TestAGateAdmitsItsLimitAndInTheEndEverybody(t *testing.T) {
 		var mu sync.Mutex
 		var inside, most, done int
 		var all sync.WaitGroup
+		ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
+		defer cancel()
 		count := func(n int) {
 			mu.Lock()
 			defer mu.Unlock()
@@ -25,7 +27,7 @@ func TestAGateAdmitsItsLimitAndInTheEndEverybody(t *testing.T) {
 		}
 		for range 100 {
 			all.Go(func() {
-				leave, ok := g.enter(t.Context())
+				leave, ok := g.enter(ctx)
 				if !ok {
 					t.Error("refused")
 					return
