@@ -10,6 +10,7 @@ import (
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/durabus/durabus/bus"
 	"github.com/durabus/durabus/internal/transport"
@@ -240,6 +241,12 @@ var raids = []struct {
 			r.t.Errorf("the handler ran %d times", r.runs.Load())
 		}
 	}},
+	{"a request that was on its way for too long", func(r *raid) {
+		r.aged(2100*time.Millisecond, 0)
+	}},
+	{"a request that was on its way for longer than its caller waits", func(r *raid) {
+		r.aged(time.Second, time.Second)
+	}},
 	{"a call number that leaves no other", func(r *raid) {
 		for _, call := range []uint64{1<<64 - 1, 1 << 63, 1} {
 			r.ask("bad.add.v1", packet(call, open(call, bus.Unary).Append(nil)))
@@ -333,6 +340,17 @@ func (r *raid) pieces(total uint64, says string, sizes ...int) {
 	r.t.Error("the pieces were not refused")
 }
 
+// aged sends a request that takes longer than the one before it by age, and wants
+// it refused.
+func (r *raid) aged(age, timeout time.Duration) {
+	o := open(1, bus.Unary)
+	o.SentUS = uint64(time.Hour.Microseconds())
+	r.ask("bad.add.v1", packet(1, o.Append(nil)))
+	o.Call, o.TimeoutUS = 2, uint64(timeout.Microseconds())
+	o.SentUS -= uint64(age.Microseconds())
+	r.refused("bad.add.v1", packet(2, o.Append(nil)), bus.Expired, "on its way")
+}
+
 func TestAResponderSurvivesWhatACallerSends(t *testing.T) {
 	for _, c := range raids {
 		t.Run(c.name, func(t *testing.T) {
@@ -351,6 +369,24 @@ func TestACallerCanOnlyEndItsOwnCalls(t *testing.T) {
 		r.stream(1)
 		for call := range uint64(100) { // the bystander's among them
 			r.control(packet(2, wire.Cancel{Call: call}.Append(nil), wire.Reset{Call: call}.Append(nil)))
+		}
+		good.undisturbed(t)
+	})
+}
+
+func TestAPieceOfAQueryIsTakenFromItsCallerAlone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r, good := newRaid(t)
+		alice := open(9, bus.Pipe)
+		alice.Client, alice.Query, alice.Total = "alice", nil, 3
+		r.ask("bad.rest.v1", packet(9, alice.Append(nil)))
+		r.stream(1) // mallory's, and so is the address
+		runs := r.runs.Load()
+		r.dropped("frame of a call that has ended", func() {
+			r.control(packet(2, wire.Chunk{Call: 9, Seq: 1, Data: []byte("123")}.Append(nil)))
+		})
+		if r.runs.Load() != runs {
+			t.Error("the call of another ran with a query of mallory's")
 		}
 		good.undisturbed(t)
 	})

@@ -107,6 +107,15 @@ func data(call, seq uint64, size int) []byte {
 	return append([]byte(nil), b.Packet(wire.Data{Call: call, Seq: seq})...)
 }
 
+// elements are n updates of one byte.
+func elements(n int) []byte {
+	var b wire.Batch
+	for range n {
+		b.AppendBytes([]byte("1"))
+	}
+	return b.Records()
+}
+
 // answered is a good answer to a unary call, behind what is bad.
 func answered(call uint64, bad ...[]byte) [][]byte {
 	return append(bad, packet(1, accept(call), first(call)))
@@ -196,6 +205,12 @@ var badReplies = []badReply{
 		},
 	},
 	{
+		name: "a value of one byte too many announced", kind: bus.State, code: bus.Lost, says: "67108865 bytes was announced, at most 67108864",
+		sends: func(call uint64) [][]byte {
+			return [][]byte{packet(1, accept(call), wire.First{Call: call, Seq: 1, Total: bus.MaxValue + 1}.Append(nil))}
+		},
+	},
+	{
 		name: "an update of 2^63 bytes announced", kind: bus.Pipe, code: bus.Lost, says: "9223372036854775808 bytes was announced, at most 67108864",
 		sends: func(call uint64) [][]byte {
 			return streamed(call, packet(2, wire.Chunk{Call: call, Seq: 2, Total: 1 << 63, Data: []byte("1")}.Append(nil)))
@@ -240,6 +255,15 @@ var badReplies = []badReply{
 		sends: func(call uint64) [][]byte { return [][]byte{packet(1, accept(call)), data(call, 1, 5)} },
 	},
 	{
+		name: "updates of further on in their source", kind: bus.State, code: bus.Lost, says: "behind position 7 of their source came behind 5",
+		sends: func(call uint64) [][]byte {
+			return [][]byte{
+				packet(1, accept(call), wire.First{Call: call, Seq: 1, Epoch: "e", Position: 5, Data: []byte("1")}.Append(nil)),
+				wire.Data{Call: call, Seq: 2, Before: 7, Last: 8, Elements: elements(1)}.Append(nil),
+			}
+		},
+	},
+	{
 		name: "a frame left out", kind: bus.Pipe, code: bus.Lost, says: "frame 4 came after 1",
 		sends: func(call uint64) [][]byte { return streamed(call, data(call, 4, 5)) },
 	},
@@ -254,6 +278,16 @@ var badReplies = []badReply{
 	{
 		name: "an end with a wrong count", kind: bus.Pipe, code: bus.Lost, says: "5 updates were sent, 0 arrived",
 		sends: func(call uint64) [][]byte { return [][]byte{packet(1, accept(call), first(call)), end(call, 2, 5)} },
+	},
+	{
+		name: "an end within an update", kind: bus.Pipe, code: bus.Lost, says: "ended within an update",
+		sends: func(call uint64) [][]byte {
+			return [][]byte{
+				packet(1, accept(call), first(call)),
+				packet(2, wire.Chunk{Call: call, Seq: 2, Total: 10, Data: []byte("1")}.Append(nil)),
+				end(call, 3, 0),
+			}
+		},
 	},
 	{
 		name: "an end without an answer", kind: bus.Unary, code: bus.Lost, says: "ended without an answer",
