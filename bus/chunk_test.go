@@ -78,9 +78,12 @@ func TestAReaderBeginsInTheMiddleOfAFrameWhereItsStateIs(t *testing.T) {
 		}
 	}
 	f.fail(f.lost("over"))
-	w := &watcher{feed: f, have: 6}
+	w := &watcher{feed: f, have: 6, at: &progress{at: place{epoch: "e", position: 6, known: true}}}
 	var got []byte
 	err := w.updates(t.Context(), func(e Element, _ error) bool {
+		if at := w.at.place(); at.known || at.position != []uint64{6, 6, 9}[len(got)] {
+			t.Errorf("while it takes element %v it stands at %+v", e.data, at)
+		}
 		got = append(got, e.data...)
 		return true
 	})

@@ -43,3 +43,16 @@ func TestNoClientWaitsForEver(t *testing.T) {
 		}
 	}
 }
+
+func TestClientsOfABrokerComeBackAtDifferentTimes(t *testing.T) {
+	for _, n := range []int{1, 8, 10, 20} {
+		least, most := time.Hour, time.Duration(0)
+		for range 100 {
+			d := reconnectDelay(n)
+			least, most = min(least, d), max(most, d)
+		}
+		if most-least < most/4 {
+			t.Errorf("attempt %d of 100 clients comes after %v to %v", n, least, most)
+		}
+	}
+}

@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package bus
+
+import (
+	"testing"
+	"time"
+
+	"github.com/durabus/durabus/internal/flow"
+	"github.com/durabus/durabus/internal/transport"
+)
+
+func TestWhatAHeartbeatCountsIsTakenForLostAtTheNext(t *testing.T) {
+	p := &peer{box: newMailbox(transport.NewNet(1).Dial()), window: flow.NewWindow(peerWindow, inboxBudget, 0)}
+	const used = peerWindow / 2
+	for i, want := range []uint64{peerWindow, peerWindow + used} {
+		p.sync(used)
+		if got := p.window.Granted(); got != want {
+			t.Errorf("after heartbeat %d %d bytes are granted, want %d", i+1, got, want)
+		}
+	}
+}
+
+func TestACallHasItsTimeAnewAfterASleepOfItsCaller(t *testing.T) {
+	b := newMailbox(transport.NewNet(1).Dial())
+	c := newInCall(Unary)
+	c.box, c.route = b, &route{box: b, desc: Description{Name: "a", Version: 1, Kind: Unary}}
+	for _, tick := range []struct {
+		now  time.Duration
+		late bool
+		want Code
+	}{{giveUp - 1, false, ""}, {time.Hour, true, ""}, {time.Hour + giveUp - 1, false, ""}, {time.Hour + giveUp, false, NoAnswer}} {
+		c.ticked(tick.now, tick.late)
+		if got := c.err; got == nil && tick.want != "" || got != nil && got.Code != tick.want {
+			t.Errorf("at %v: %v, want %q", tick.now, got, tick.want)
+		}
+	}
+}
