@@ -75,3 +75,65 @@ func TestARingIsBoundedInBytesAndAge(t *testing.T) {
 		t.Errorf("a frame beyond the ring: base %d, %d bytes", r.Base(), r.Bytes())
 	}
 }
+
+func TestAMarkTellsOfWhatIsMissingAndNonsenseDoesNot(t *testing.T) {
+	deliver := func(flow.Span, int) {}
+	o := flow.NewOrder[int](4)
+	if o.Take(flow.Span{Before: 9, Last: 8}, 0, 1, deliver); o.Behind() {
+		t.Error("a frame that ends before it begins is believed")
+	}
+	if whole := o.Take(flow.Span{Before: 9, Last: 9}, 0, 1, deliver); whole || !o.Behind() {
+		t.Error("a mark beyond what came says nothing of what is missing")
+	}
+	if o.Reached(8); o.Have() != 4 || !o.Behind() {
+		t.Error("an older word is believed more than a newer one")
+	}
+}
+
+func TestAFrameIsNotDeliveredAgainFromAmongThoseThatWaited(t *testing.T) {
+	var got []string
+	deliver := func(_ flow.Span, s string) { got = append(got, s) }
+	o := flow.NewOrder[string](0)
+	o.Take(flow.Span{Before: 2, Last: 4}, "short", 1, deliver)
+	o.Take(flow.Span{Before: 2, Last: 4}, "short again", 1, deliver)
+	o.Take(flow.Span{Before: 2, Last: 6}, "long", 1, deliver)
+	o.Take(flow.Span{Before: 2, Last: 5}, "between", 1, deliver)
+	o.Take(flow.Span{Before: 0, Last: 4}, "first", 1, deliver)
+	if want := []string{"first", "long"}; !slices.Equal(got, want) || o.Have() != 6 || o.Behind() {
+		t.Errorf("delivered %q up to %d, want %q", got, o.Have(), want)
+	}
+}
+
+func TestWhatWaitsForItsTurnIsBoundedInBytesAndMakesRoom(t *testing.T) {
+	const most = 4 << 20
+	n := 0
+	deliver := func(flow.Span, int) { n++ }
+	o := flow.NewOrder[int](0)
+	for round := range uint64(3) {
+		at := 3 * round
+		o.Take(flow.Span{Before: at + 1, Last: at + 2}, 0, most, deliver)
+		o.Take(flow.Span{Before: at + 2, Last: at + 3}, 0, 1, deliver) // for which there is no room
+		if n = 0; o.Take(flow.Span{Before: at, Last: at + 1}, 0, 1, deliver) || n != 2 || o.Have() != at+2 {
+			t.Fatalf("round %d: %d frames were delivered, up to %d", round, n, o.Have())
+		}
+		o.Take(flow.Span{Before: at + 2, Last: at + 3}, 0, 1, deliver)
+	}
+}
+
+func TestARingKeepsWhatIsJustNotTooMuchNorTooOld(t *testing.T) {
+	r := flow.NewRing(0, 100)
+	r.Add(1, make([]byte, 40), 5)
+	r.Add(2, make([]byte, 60), 6)
+	if r.Base() != 0 || r.Bytes() != 100 {
+		t.Errorf("a ring of 100 bytes holds %d, behind %d", r.Bytes(), r.Base())
+	}
+	if r.Expire(5); r.Base() != 0 {
+		t.Error("what was added at a moment was let go of as if before it")
+	}
+	if r.Expire(6); r.Base() != 1 || r.Bytes() != 60 {
+		t.Errorf("behind %d it holds %d bytes", r.Base(), r.Bytes())
+	}
+	if held, ok := r.Since(2); !ok || len(held) != 0 {
+		t.Errorf("who has all is sent %d frames", len(held))
+	}
+}
