@@ -9,6 +9,7 @@ NEW      ?=
 ROUNDS   ?= 9
 N        ?= 10000
 SEED     ?= 1
+SEEDS    ?= 200
 LENGTH   ?= 10m
 CORES    ?= $(shell nproc)
 
@@ -49,6 +50,15 @@ replay: ## print what happens in the simulated schedule SEED (1)
 
 replay-check: ## compare replays of N (10000) simulated schedules from SEED (1)
 	go run ./internal/sim/replay check -n $(N) -seed $(SEED) -cores $(CORES)
+
+mutations: ## show that each deliberate fault of internal/mutations is caught
+	go run ./internal/mutations
+
+mutations-sim: ## show which of them the first SEEDS (200) schedules of the simulation catch
+	go run ./internal/mutations -sim $(SEEDS)
+
+mutate-flow: ## show how many small faults of internal/flow its tests notice, at least 80%
+	go run ./internal/mutations -every ./internal/flow
 
 lint: ## vet, staticcheck, format and generated code
 	go vet ./...

@@ -57,7 +57,7 @@ var mayImport = map[string][]string{
 var mayUseServer = []string{"bus/bustest/broker", "cmd", "examples", "integration"}
 
 // programs are the folders that hold no library.
-var programs = []string{"bench", "cmd", "examples", "integration", "internal/parity", "internal/sim/replay", "internal/tools"}
+var programs = []string{"bench", "cmd", "examples", "integration", "internal/mutations", "internal/parity", "internal/sim/replay", "internal/tools"}
 
 // within reports whether the package or file at rel lies in one of dirs.
 func within(rel string, dirs []string) bool {
