@@ -43,6 +43,7 @@ var faults = []fault{
 	{kind: "network: 256 KiB/s", strike: limitLink},
 	{kind: "broker: a right taken away and given back", strike: refuse, codes: []bus.Code{bus.Denied}},
 	{kind: "broker: max_payload lowered to 256 KiB", strike: lowerPayload, cheap: true, harmless: true},
+	{kind: "broker: max_payload lowered to 16 KiB", strike: lowerPayloadMuch},
 }
 
 // holdFor waits out a fault.

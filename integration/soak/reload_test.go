@@ -37,6 +37,12 @@ func lowerPayload(f *fleet, _ *rand.Rand, hold time.Duration) (string, error) {
 	return fmt.Sprintf("all, for %v", hold), f.limitPayload(f.nodes, 256<<10, hold)
 }
 
+// lowerPayloadMuch lowers what a broker takes to less than what it is sent.
+func lowerPayloadMuch(f *fleet, r *rand.Rand, hold time.Duration) (string, error) {
+	n := f.nodes[r.IntN(len(f.nodes))]
+	return fmt.Sprintf("%s, for %v", n.name, hold), f.limitPayload([]*node{n}, 16<<10, hold)
+}
+
 // limitPayload has brokers take smaller messages for a while.
 func (f *fleet) limitPayload(nodes []*node, most int, hold time.Duration) error {
 	for _, step := range []struct {

@@ -176,7 +176,7 @@ func (f *fleet) progress(e event) string {
 	defer f.mu.Unlock()
 	took, worst := f.recoveries(e)
 	p50, _, most := spread(took)
-	line := fmt.Sprintf("%6.1f s  %s: %s; over after %v; %d states interrupted, back after %v (p50), %v (most); calls failed: %s",
+	line := fmt.Sprintf("%6.1f s  %s: %s; over after %v; %d states without news, again after %v (p50), %v (most); calls failed: %s",
 		time.Since(f.began).Seconds(), e.kind, e.what, e.over.Sub(e.begin).Round(time.Millisecond), len(took), p50, most, list(f.failed(e)))
 	if most > slow {
 		line += fmt.Sprintf("; the slowest was topic %d of caller %d: %v", worst.Topic, worst.Caller, worst.Tried)
@@ -204,12 +204,12 @@ func (f *fleet) table(s scale, lasted time.Duration, events []event) string {
 	fmt.Fprintf(&b, "| calls | %d, %.0f/s; %d failed |\n", sum.Calls, float64(sum.Calls)/length, len(f.failures))
 	fmt.Fprintf(&b, "| pipes with slow readers | %d open; %d read whole, %d ended with an error; %d elements, %.0f/s |\n",
 		s.pipes*len(f.callers), sum.Walked, len(f.endings), sum.Steps, float64(sum.Steps)/length)
-	fmt.Fprintf(&b, "| durable states | %d; %d updates checked, %.0f/s; interrupted %d times |\n", s.states, sum.Entries, float64(sum.Entries)/length, len(f.holes))
+	fmt.Fprintf(&b, "| durable states | %d; %d updates checked, %.0f/s; without news %d times |\n", s.states, sum.Entries, float64(sum.Entries)/length, len(f.holes))
 	fmt.Fprintf(&b, "| processors | %.0f%% of %d |\n", 100*(processors()-f.used).Seconds()/length/float64(runtime.NumCPU()), runtime.NumCPU())
 	fmt.Fprintf(&b, "| lost silently, or otherwise not as promised | %d |\n", f.broken)
-	b.WriteString("\n| Fault | Times | States interrupted | back after: p50 | p99 | most | Calls failed |\n|---|---|---|---|---|---|---|\n")
+	b.WriteString("\n| Fault | Times | States without news | whose streams ended | news again after: p50 | p99 | most | Calls failed |\n|---|---|---|---|---|---|---|---|\n")
 	for i := range faults {
-		var times int
+		var times, ended int
 		var took []time.Duration
 		codes := map[string]int{}
 		for _, e := range events {
@@ -219,13 +219,18 @@ func (f *fleet) table(s scale, lasted time.Duration, events []event) string {
 			times++
 			all, _ := f.recoveries(e)
 			took = append(took, all...)
+			for _, h := range f.holes {
+				if h.Code != "" && e.during(h.To) {
+					ended++
+				}
+			}
 			for code, n := range f.failed(e) {
 				codes[code] += n
 			}
 		}
 		if times > 0 {
 			p50, p99, most := spread(took)
-			fmt.Fprintf(&b, "| %s | %d | %d | %v | %v | %v | %s |\n", faults[i].kind, times, len(took), p50, p99, most, list(codes))
+			fmt.Fprintf(&b, "| %s | %d | %d | %d | %v | %v | %v | %s |\n", faults[i].kind, times, len(took), ended, p50, p99, most, list(codes))
 		}
 	}
 	return b.String()
