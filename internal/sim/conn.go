@@ -6,6 +6,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -233,27 +234,37 @@ func (c *conn) LastRefusal() (string, error) { return "", nil }
 type sub struct {
 	conn           *conn
 	subject, queue string
+	begin          string // of subject, before its first wildcard, or all of it
 	f              func(transport.Msg)
 	interest       *interest // guarded by the network's lock; nil if the broker does not know, or is not to know
 
-	mu     sync.Mutex // guards the fields below
-	queued []transport.Msg
-	ending bool // no more is queued; the goroutine ends when the queue is empty
-	wake   chan struct{}
-	ended  chan struct{}
+	mu      sync.Mutex // guards the fields below
+	queued  []transport.Msg
+	running bool // a goroutine hands out what is queued
+	ending  bool // no more is queued
+	ended   chan struct{}
 }
 
 // Subscribe implements [transport.Conn].
 func (c *conn) Subscribe(subject, queue string, f func(transport.Msg)) (transport.Subscription, error) {
-	s := &sub{conn: c, subject: subject, queue: queue, f: f, wake: make(chan struct{}, 1), ended: make(chan struct{})}
+	begin, _, _ := strings.Cut(subject, "*")
+	begin, _, _ = strings.Cut(begin, ">")
+	s := &sub{conn: c, subject: subject, queue: queue, begin: begin, f: f, ended: make(chan struct{})}
 	c.net.mu.Lock()
 	defer c.net.mu.Unlock()
 	c.subs = append(c.subs, s)
 	if c.connected && !c.dead {
 		s.announce()
 	}
-	go s.run()
 	return s, nil
+}
+
+// hears reports whether a message with a subject is for s.
+func (s *sub) hears(subject string) bool {
+	if len(s.begin) == len(s.subject) {
+		return s.subject == subject
+	}
+	return strings.HasPrefix(subject, s.begin) && matches(s.subject, subject)
 }
 
 // announce tells the broker of s; the network is locked.
@@ -279,33 +290,30 @@ func (s *sub) push(m transport.Msg) {
 		return
 	}
 	s.queued = append(s.queued, m)
-	s.signal()
-}
-
-func (s *sub) signal() {
-	select {
-	case s.wake <- struct{}{}:
-	default:
+	if !s.running {
+		s.running = true
+		go s.run()
 	}
 }
 
+// run hands out what is queued. Most subscriptions never need it.
 func (s *sub) run() {
-	defer close(s.ended)
 	for {
 		s.mu.Lock()
-		msgs, ending := s.queued, s.ending
+		msgs := s.queued
 		s.queued = nil
+		if len(msgs) == 0 {
+			s.running = false
+			if s.ending {
+				close(s.ended)
+			}
+			s.mu.Unlock()
+			return
+		}
 		s.mu.Unlock()
 		for _, m := range msgs {
 			s.f(m)
 		}
-		if len(msgs) > 0 {
-			continue
-		}
-		if ending {
-			return
-		}
-		<-s.wake
 	}
 }
 
@@ -328,11 +336,13 @@ func (s *sub) leave() {
 func (s *sub) end(discard bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.ending = true
 	if discard {
 		s.queued = nil
 	}
-	s.signal()
+	if !s.ending && !s.running {
+		close(s.ended)
+	}
+	s.ending = true
 }
 
 // Unsubscribe implements [transport.Subscription].

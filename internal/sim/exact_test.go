@@ -25,7 +25,7 @@ func replayBegin(seed uint64)
 func replayEnd()
 
 // enough is how many bytes of heap are left behind before they are collected.
-const enough = 256 << 20
+const enough = 128 << 20
 
 // exactly plays one schedule with nothing left to chance. Garbage is collected
 // between schedules alone.

@@ -22,6 +22,7 @@ type network struct {
 	routes    [][]*line  // from one broker to another
 	conns     []*conn
 	interests []*interest
+	groups    []*interest // in queue groups, of one message; route's
 	messages  uint64
 	inboxes   uint64
 	calm      bool // nothing is late any more
@@ -136,7 +137,9 @@ func (n *network) hear(i *interest, known bool) {
 
 func (n *network) prune(i *interest) {
 	if !i.sub.registered(i) && !slices.Contains(i.known, true) {
-		n.interests = slices.DeleteFunc(n.interests, func(o *interest) bool { return o == i })
+		if at := slices.Index(n.interests, i); at >= 0 {
+			n.interests = slices.Concat(n.interests[:at], n.interests[at+1:]) // route reads what was
+		}
 	}
 }
 
@@ -144,41 +147,61 @@ func (n *network) prune(i *interest) {
 func (n *network) route(from *conn, m transport.Msg) {
 	n.messages++
 	chance := n.dice.of("route").nth(n.messages)
-	groups := map[string][]*interest{}
-	var names []string
-	heard := false
-	for _, i := range slices.Clone(n.interests) { // a slow consumer's end
+	groups, heard := n.groups[:0], false
+	for _, i := range n.interests { // which a slow consumer's end replaces
 		switch {
-		case !i.known[from.node] || !matches(i.sub.subject, m.Subject):
+		case !i.known[from.node] || !i.sub.hears(m.Subject):
 		case i.sub.queue == "":
 			heard = true
 			n.pass(from.node, i, m)
 		default:
-			if groups[i.sub.queue] == nil {
-				names = append(names, i.sub.queue)
-			}
-			groups[i.sub.queue] = append(groups[i.sub.queue], i)
+			groups = append(groups, i)
 		}
 	}
-	for _, name := range names {
-		heard = true
-		members := groups[name]
-		near := slices.DeleteFunc(slices.Clone(members), func(i *interest) bool { return i.node != from.node })
-		if len(near) > 0 {
-			members = near // as NATS does
-		}
-		n.pass(from.node, members[chance.below(uint64(len(members)))], m)
+	n.groups = groups
+	for heard = heard || len(groups) > 0; len(groups) > 0; {
+		queue := groups[0].sub.queue
+		n.pass(from.node, choose(groups, queue, from.node, chance), m)
+		groups = slices.DeleteFunc(groups, func(i *interest) bool { return i.sub.queue == queue })
 	}
 	if heard || m.Reply == "" {
 		return
 	}
 	n.trace.message(from.name, "unheard", m.Subject, len(m.Data))
 	for _, s := range from.subs {
-		if s.queue == "" && matches(s.subject, m.Reply) {
+		if s.queue == "" && s.hears(m.Reply) {
 			from.down.send(0, func() { s.push(transport.Msg{Subject: m.Reply, NoResponders: true}) })
 			return
 		}
 	}
+}
+
+// choose returns who of a queue group gets a message: one of those at a broker, if
+// there is one, as NATS does.
+func choose(all []*interest, queue string, node int, chance dice) *interest {
+	members, near := uint64(0), uint64(0)
+	for _, i := range all {
+		if i.sub.queue == queue {
+			members++
+			if i.node == node {
+				near++
+			}
+		}
+	}
+	if near > 0 {
+		members = near
+	}
+	n := chance.below(members)
+	for _, i := range all {
+		if i.sub.queue != queue || near > 0 && i.node != node {
+			continue
+		}
+		if n == 0 {
+			return i
+		}
+		n--
+	}
+	return nil
 }
 
 // pass brings a message from a broker to a subscription.

@@ -5,7 +5,6 @@ package sim
 import (
 	"context"
 	"iter"
-	"strings"
 	"time"
 
 	"github.com/durabus/durabus/bus"
@@ -49,15 +48,15 @@ type (
 )
 
 var (
-	addRPC  = unaryrpc.RPC[query, answer]{Name: "sim.add", Version: 1}
-	getRPC  = unaryrpc.RPC[query, answer]{Name: "sim.get", Version: 1, Idempotent: true}
-	tellRPC = onewayrpc.RPC[query]{Name: "sim.tell", Version: 1}
-	listRPC = piperpc.RPC[query, item]{Name: "sim.list", Version: 1}
-	bookRPC = staterpc.RPC[int, book, change]{Name: "sim.book", Version: 1}
-	feedRPC = piperpc.RPC[int, change]{Name: "sim.feed", Version: 1}
+	addRPC  = unaryrpc.RPC[query, answer]{Name: "sim.add", Version: 1, Codec: plain{}}
+	getRPC  = unaryrpc.RPC[query, answer]{Name: "sim.get", Version: 1, Codec: plain{}, Idempotent: true}
+	tellRPC = onewayrpc.RPC[query]{Name: "sim.tell", Version: 1, Codec: plain{}}
+	listRPC = piperpc.RPC[query, item]{Name: "sim.list", Version: 1, Codec: plain{}}
+	bookRPC = staterpc.RPC[int, book, change]{Name: "sim.book", Version: 1, Codec: plain{}}
+	feedRPC = piperpc.RPC[int, change]{Name: "sim.feed", Version: 1, Codec: plain{}}
 
-	quote1RPC = unaryrpc.RPC[oldQuote, oldAnswer]{Name: "sim.quote", Version: 1}
-	quote2RPC = unaryrpc.RPC[query, answer]{Name: "sim.quote", Version: 2}
+	quote1RPC = unaryrpc.RPC[oldQuote, oldAnswer]{Name: "sim.quote", Version: 1, Codec: plain{}}
+	quote2RPC = unaryrpc.RPC[query, answer]{Name: "sim.quote", Version: 2, Codec: plain{}}
 
 	quotes = versioned.New(quote2RPC, versioned.Via(quote1RPC,
 		unaryrpc.Convert[oldQuote, oldAnswer, query, answer](
@@ -67,8 +66,8 @@ var (
 			func(q oldQuote) query { return query{Call: q.Call, Caller: q.Caller} },
 			func(a answer) oldAnswer { return oldAnswer{a.Call} })))
 
-	nearRPC   = unaryrpc.RPC[query, answer]{Name: "near.get", Version: 1}
-	streamRPC = piperpc.RPC[query, item]{Name: "near.list", Version: 1}
+	nearRPC   = unaryrpc.RPC[query, answer]{Name: "near.get", Version: 1, Codec: plain{}}
+	streamRPC = piperpc.RPC[query, item]{Name: "near.list", Version: 1, Codec: plain{}}
 )
 
 // apply is what a change does to the book.
@@ -163,8 +162,6 @@ func (r *responder) feed(ctx context.Context, _ int) (iter.Seq2[change, error], 
 	_, changes, err := r.publisher.Watch(ctx)
 	return changes, err
 }
-
-func pad(n int) string { return strings.Repeat("-", n) }
 
 // wait waits, unless ctx is done first.
 func wait(ctx context.Context, d time.Duration) bool {

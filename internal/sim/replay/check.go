@@ -16,7 +16,7 @@ import (
 func trace(ctx context.Context, t task) error {
 	t.count = 1
 	broken := 0
-	err := t.play(ctx, []string{"DURABUS_SIM_TRACE=1"}, func(l sim.Line) { broken += l.Broken }, func(line string) { fmt.Print(line) })
+	_, err := t.play(ctx, []string{"DURABUS_SIM_TRACE=1"}, func(l sim.Line) { broken += l.Broken }, func(line string) { fmt.Print(line) })
 	if err == nil && broken > 0 {
 		err = errBroken
 	}
@@ -57,7 +57,7 @@ type replays struct {
 
 func (r *replays) play(ctx context.Context) {
 	r.sums = map[uint64]uint64{}
-	r.err = r.task.play(ctx, append(r.settings, "DURABUS_SIM_SUMS=1"),
+	_, r.err = r.task.play(ctx, append(r.settings, "DURABUS_SIM_SUMS=1"),
 		func(l sim.Line) { r.sums[l.Seed] = l.Sum }, func(string) {})
 }
 

@@ -20,6 +20,7 @@ type tally struct {
 	played  uint64
 	broken  int // schedules that broke promises
 	report  sim.Report
+	busy    time.Duration // what processor they took
 	failure error
 }
 
@@ -66,7 +67,7 @@ func (a *tally) some(ctx context.Context, t task) bool {
 		return false
 	}
 	for t.count > 0 && ctx.Err() == nil {
-		err := t.play(ctx, nil, func(l sim.Line) {
+		busy, err := t.play(ctx, nil, func(l sim.Line) {
 			a.mu.Lock()
 			defer a.mu.Unlock()
 			t.first, t.count = t.first+1, t.count-1
@@ -80,6 +81,9 @@ func (a *tally) some(ctx context.Context, t task) bool {
 			defer a.mu.Unlock()
 			fmt.Print(line)
 		})
+		a.mu.Lock()
+		a.busy += busy
+		a.mu.Unlock()
 		switch {
 		case ctx.Err() != nil:
 		case err != nil: // in its first, and so on with its second
@@ -111,6 +115,7 @@ func (a *tally) total(t task, took time.Duration) error {
 	a.progress(t, took)
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	fmt.Fprintf(os.Stderr, "%v of processor for each schedule\n", (a.busy / time.Duration(max(1, a.played))).Round(10*time.Microsecond))
 	fmt.Printf("| `make soak-sim`, seeds %d to %d | %s |\n", t.first, t.first+a.played-1, a.report.Row(a.broken))
 	switch {
 	case a.failure != nil:
