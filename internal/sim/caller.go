@@ -63,7 +63,7 @@ func (c *caller) start() {
 			}
 		})
 	}
-	for n := range 1 + c.dice.of("books").below(3) {
+	for n := range 1 + c.dice.of("books").below(uint64(c.world.scale.books)) {
 		f := &follower{name: fmt.Sprint(c.name, " book ", n)}
 		c.books = append(c.books, f)
 		c.work.Go(func() { c.keep(f, c.dice.of(f.name).rand()) })
@@ -103,19 +103,8 @@ func timeout(r *rand.Rand) time.Duration {
 	return between(r, 5*time.Millisecond, 5*time.Second)
 }
 
-// size draws the length of something: mostly short.
-func size(r *rand.Rand) int {
-	switch r.IntN(200) {
-	case 0:
-		return r.IntN(400 << 10)
-	case 1, 2, 3:
-		return r.IntN(20 << 10)
-	}
-	return r.IntN(100)
-}
-
 func (c *caller) query(r *rand.Rand, of *call) query {
-	q := query{Call: of.id, Caller: c.name, Size: size(r), Pad: pad(size(r))}
+	q := query{Call: of.id, Caller: c.name, Size: c.world.size(r), Pad: pad(c.world.size(r))}
 	if onceIn(r, 3) {
 		q.Takes = between(r, time.Millisecond, 2*time.Second)
 	}
@@ -138,7 +127,7 @@ func (c *caller) ask(r *rand.Rand, what string, f unaryrpc.Func[query, answer], 
 // burst makes calls that share messages.
 func (c *caller) burst(r *rand.Rand) {
 	var calls sync.WaitGroup
-	for n := range 2 + r.IntN(20) {
+	for n := range 2 + r.IntN(c.world.scale.burst) {
 		own := c.dice.of("burst").nth(r.Uint64() + uint64(n)).rand()
 		calls.Go(func() { c.ask(own, "add", addRPC.Client(c.client), false) })
 	}

@@ -12,7 +12,7 @@ import (
 // storm breaks one thing after the other. When it returns everything is whole
 // again, or will be when the others have ended.
 func (w *world) storm(r *rand.Rand) {
-	until, gap := time.Now().Add(storm), between(r, 100*time.Millisecond, 3*time.Second)
+	until, gap := time.Now().Add(between(r, w.scale.storm/3, w.scale.storm)), between(r, 100*time.Millisecond, 3*time.Second)
 	for time.Now().Before(until) {
 		wait(context.Background(), between(r, time.Millisecond, gap))
 		w.oracle.mu.Lock()
@@ -143,7 +143,7 @@ func (w *world) crashCaller(r *rand.Rand) {
 // released waits until no handler runs for a caller that died.
 func (w *world) released(name string, died time.Time) {
 	for w.oracle.handlers(name) > 0 {
-		if time.Since(died) > storm+release {
+		if time.Since(died) > longest+release {
 			w.oracle.broken("I5", "%d handlers run for %s, which died %v ago", w.oracle.handlers(name), name, time.Since(died))
 			return
 		}

@@ -14,7 +14,7 @@ func (c *caller) visit(home *responder) {
 	o := c.world.oracle
 	f := nearRPC.Client(c.client.WithInstance(home.server.Instance()))
 	soon := 8*c.world.delay.most + 10*time.Millisecond
-	for wait(c.ctx, 100*time.Millisecond) {
+	for wait(c.ctx, 2*c.world.scale.near) {
 		of := o.begin(c.name, "near", false, 0)
 		_, err := f(c.ctx, query{Call: of.id, Caller: c.name})
 		if c.ctx.Err() != nil {
@@ -39,7 +39,7 @@ func (c *caller) stay(home *responder) {
 	o.mu.Lock()
 	of.ended = true // it is not waited for
 	o.mu.Unlock()
-	updates, err := f(c.ctx, query{Call: of.id, Caller: c.name, Takes: 50 * time.Millisecond, Count: 1 << 30})
+	updates, err := f(c.ctx, query{Call: of.id, Caller: c.name, Takes: c.world.scale.near, Count: 1 << 30})
 	if err != nil {
 		o.broken("I4", "a stream between two that nothing happens to: %v", err)
 		return
@@ -92,7 +92,7 @@ func (w *world) calmed() {
 	for _, c := range w.oracle.open(until) {
 		w.oracle.broken("I3", "%s has not ended %v after the last fault", c, ending)
 	}
-	wait(context.Background(), time.Second)
+	wait(context.Background(), time.Second+w.delay.latest) // what was late before the storm was over still comes
 	for _, c := range w.callers {
 		for _, f := range c.books {
 			if at := f.at.Load(); at != w.oracle.latest() {

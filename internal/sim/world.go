@@ -21,7 +21,6 @@ import (
 // checks. Recovery is the longest wait between two attempts of a durable stream,
 // after which one attempt succeeds, with the silence before it.
 const (
-	storm    = 7 * time.Second
 	recovery = 10*time.Second + flow.SilenceBound + 2*time.Second
 	release  = flow.SilenceBound + 2*time.Second // of a dead caller's handlers
 	ending   = 15 * time.Second                  // of a call once nothing breaks any more
@@ -30,10 +29,11 @@ const (
 // A Report counts what happened in one schedule or several.
 type Report struct {
 	Schedules      int
-	Calls, Failed  int // queries made, those that ended with an error
-	Updates, Whole int // of pipes: updates read, pipes read to their end
-	States         int // states and updates of followers that were checked
-	Lost, Resumed  int // streams of followers
+	Scales         [len(scales)]int // schedules, by scale
+	Calls, Failed  int              // queries made, those that ended with an error
+	Updates, Whole int              // of pipes: updates read, pipes read to their end
+	States         int              // states and updates of followers that were checked
+	Lost, Resumed  int              // streams of followers
 	Faults         int
 	Slow           int // connections that a broker cut because it held too much for them
 	Messages       int
@@ -46,6 +46,9 @@ type Report struct {
 // Add adds what another schedule had.
 func (r *Report) Add(o Report) {
 	r.Schedules += o.Schedules
+	for i, n := range o.Scales {
+		r.Scales[i] += n
+	}
 	r.Calls += o.Calls
 	r.Failed += o.Failed
 	r.Updates += o.Updates
@@ -67,10 +70,12 @@ func (r *Report) Add(o Report) {
 	}
 }
 
-// Row returns the counts as the columns of the table in docs/reliability.md.
+// Row returns the columns of the table in docs/reliability.md: schedules (of each
+// scale), faults, calls, pipes read whole, states checked, streams lost and resumed,
+// the longest recovery and release, broken promises.
 func (r Report) Row(broken int) string {
-	return fmt.Sprintf("%d | %d | %d | %d | %d | %d, %d | %.1f s | %.1f s | %d",
-		r.Schedules, r.Faults, r.Calls, r.Whole, r.States, r.Lost, r.Resumed, r.Recovery.Seconds(), r.Release.Seconds(), broken)
+	return fmt.Sprintf("%d (%d, %d, %d) | %d | %d | %d | %d | %d, %d | %.1f s | %.1f s | %d",
+		r.Schedules, r.Scales[small], r.Scales[middle], r.Scales[large], r.Faults, r.Calls, r.Whole, r.States, r.Lost, r.Resumed, r.Recovery.Seconds(), r.Release.Seconds(), broken)
 }
 
 // A Result is what became of one schedule.
@@ -92,6 +97,7 @@ func (r Result) Sum() uint64 { return r.trace.sum() }
 // A world is all that takes part in one schedule.
 type world struct {
 	dice   dice
+	scale  scale
 	net    brokers
 	trace  *trace
 	oracle *oracle
@@ -134,7 +140,8 @@ func simulated(w *world, short bool) brokers {
 func schedule(seed uint64, most int, connect func(w *world, short bool) brokers) Result {
 	d := dice(mixed(seed))
 	r := d.of("world").rand()
-	w := &world{dice: d, trace: newTrace(), nodes: min(1+r.IntN(brokersMost), most), pause: between(r, 200*time.Millisecond, 4*time.Second)}
+	w := &world{dice: d, scale: scales[scaled(d)], trace: newTrace(), pause: between(r, 200*time.Millisecond, 4*time.Second)}
+	w.nodes = min(1+r.IntN(w.scale.nodes), most)
 	w.oracle = newOracle(w.trace)
 	w.backlog = []int{0, 20, 1000}[r.IntN(3)]
 	w.delay = delays{least: 20 * time.Microsecond, most: between(r, 50*time.Microsecond, 20*time.Millisecond)}
@@ -144,19 +151,20 @@ func schedule(seed uint64, most int, connect func(w *world, short bool) brokers)
 	w.net = connect(w, onceIn(r, 4))
 	w.play(r)
 	w.oracle.report.Schedules = 1
+	w.oracle.report.Scales[scaled(d)] = 1
 	return Result{Report: w.oracle.report, Failures: w.oracle.failures, trace: w.trace}
 }
 
 func (w *world) play(r *rand.Rand) {
 	steady := delays{least: w.delay.least, most: w.delay.most, safe: true}
 	home := w.serve("home", 0, steady, w.versions(r)...)
-	for range 1 + r.IntN(3) {
+	for range 1 + r.IntN(w.scale.responders) {
 		w.join(r)
 	}
 	neighbour := w.call("neighbour", 0, steady)
 	neighbour.work.Go(func() { neighbour.visit(home) })
 	neighbour.work.Go(func() { neighbour.stay(home) })
-	for range 1 + r.IntN(3) {
+	for range 1 + r.IntN(w.scale.callers) {
 		w.arrive(r)
 	}
 	ctx, stop := context.WithCancel(context.Background())
@@ -203,14 +211,14 @@ func (w *world) arrive(r *rand.Rand) {
 
 // tick changes the shared state, at all of its sources.
 func (w *world) tick(ctx context.Context, r *rand.Rand) {
-	for wait(ctx, between(r, time.Millisecond, 300*time.Millisecond)) {
+	for wait(ctx, between(r, time.Millisecond, time.Duration(w.scale.ticks)*time.Millisecond)) {
 		count := 1
 		if onceIn(r, 20) {
-			count = r.IntN(300)
+			count = r.IntN(w.scale.changes)
 		}
 		for range count {
 			w.publish.Lock()
-			c := change{N: w.book.N + 1, By: r.Uint64(), Pad: pad(size(r) / 8)}
+			c := change{N: w.book.N + 1, By: r.Uint64(), Pad: pad(w.size(r) / 8)}
 			w.book = apply(w.book, c)
 			w.oracle.mu.Lock()
 			w.oracle.truth = append(w.oracle.truth, w.book.Sum)
