@@ -29,11 +29,14 @@ type conn struct {
 	// The network's lock guards these.
 	node      int
 	connected bool
-	dead      bool // the process: it does not notice
+	lost      time.Time // when it was connected last
+	dead      bool      // the process: it does not notice
+	away      bool      // until back
 	times     uint64
 	subs      []*sub
 	listeners []*listener
 	broken    chan struct{} // closed when the connection is cut
+	ghosts    []*interest   // of connections that are over, of which the broker does not know it
 }
 
 type listener struct{ f func(transport.Event) }
@@ -43,7 +46,7 @@ func (n *network) dial(name string, node int, d delays) link {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	c := &conn{
-		net: n, name: name, safe: d.safe, node: node, connected: true, broken: make(chan struct{}),
+		net: n, name: name, safe: d.safe, node: node, connected: !n.stopped, broken: make(chan struct{}),
 		up: n.line(name+" up", d), down: n.line(name+" down", d),
 		told: n.line(name+" told", delays{least: 0, most: 50 * time.Microsecond}),
 	}
@@ -60,6 +63,7 @@ func (c *conn) sever(flushed bool) {
 	c.net.mu.Lock()
 	defer c.net.mu.Unlock()
 	c.cut(flushed)
+	c.away = true
 }
 
 // cut ends the connection; the network is locked. What the process has sent may
@@ -68,33 +72,45 @@ func (c *conn) cut(flushed bool) {
 	if !c.connected || c.dead {
 		return
 	}
-	c.connected = false
+	c.connected, c.lost = false, time.Now()
 	c.net.trace.note(c.name, "cut", "flushed", flushed)
-	if !flushed {
-		c.up.lose()
-	}
-	c.down.lose()
-	close(c.broken)
-	c.forget()
+	c.leaveBroker(flushed)
 	c.tell(transport.Event{Kind: transport.Disconnected, Err: transport.ErrNotConnected})
 }
 
-// forget makes the broker forget the subscriptions, also those that the process
-// is about to leave.
-func (c *conn) forget() {
-	for _, i := range slices.Clone(c.net.interests) {
+// leaveBroker ends what there is with the present broker; the network is locked.
+// The broker knows when what the process has sent has arrived, or is lost. Until
+// then it takes messages for the subscriptions, which nobody gets.
+func (c *conn) leaveBroker(flushed bool) {
+	close(c.broken)
+	c.down.lose()
+	for _, i := range c.net.interests {
 		if i.sub.conn == c && i.sub.interest == i {
 			i.sub.interest = nil
-			c.net.hear(i, false)
+			c.ghosts = append(c.ghosts, i)
 		}
 	}
+	if flushed {
+		c.up.send(0, c.forget)
+		return
+	}
+	c.up.lose()
+	c.forget()
 }
 
-// back connects to a broker again.
-func (c *conn) back(node int) {
+// forget makes the broker forget the subscriptions of connections that are over.
+func (c *conn) forget() {
+	for _, i := range c.ghosts {
+		c.net.hear(i, false)
+	}
+	c.ghosts = nil
+}
+
+// reconnect connects to a broker again, if there is one.
+func (c *conn) reconnect(node int) {
 	c.net.mu.Lock()
 	defer c.net.mu.Unlock()
-	if c.connected || c.dead {
+	if c.connected || c.away || c.dead || c.net.stopped {
 		return
 	}
 	c.net.trace.note(c.name, "reconnected", "to", node)
@@ -129,18 +145,27 @@ func (c *conn) kill() {
 		return
 	}
 	c.net.trace.note(c.name, "killed")
-	c.dead, c.listeners = true, nil
-	c.up.lose()
-	c.down.lose()
-	if c.connected {
-		close(c.broken)
-	}
-	c.forget()
-	c.release()
+	c.dies(false)
 }
 
 // leave implements [link].
-func (c *conn) leave() { c.kill() }
+func (c *conn) leave() {
+	c.net.mu.Lock()
+	defer c.net.mu.Unlock()
+	if !c.dead {
+		c.net.trace.note(c.name, "leaves")
+		c.dies(true)
+	}
+}
+
+// dies ends the process; the network is locked.
+func (c *conn) dies(flushed bool) {
+	c.dead, c.listeners = true, nil
+	if c.connected {
+		c.leaveBroker(flushed)
+	}
+	c.release()
+}
 
 func (c *conn) tell(ev transport.Event) {
 	for _, l := range slices.Clone(c.listeners) {
@@ -165,7 +190,8 @@ func (c *conn) PublishMsg(m transport.Msg) error {
 	}
 	m.Data = slices.Clone(m.Data)
 	c.net.trace.message(c.name, "sent", m.Subject, len(m.Data))
-	c.up.send(len(m.Data), func() { c.net.route(c, m) })
+	node, times := c.node, c.times
+	c.up.send(len(m.Data), func() { c.net.route(c, node, times, m) })
 	return nil
 }
 
@@ -198,7 +224,7 @@ func (c *conn) Flush(ctx context.Context) error {
 }
 
 // MaxPayload implements [transport.Conn].
-func (c *conn) MaxPayload() int { return 1 << 20 }
+func (c *conn) MaxPayload() int { return c.net.payload }
 
 // Connected implements [transport.Conn].
 func (c *conn) Connected() bool {

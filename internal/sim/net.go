@@ -18,6 +18,8 @@ type network struct {
 	delay delays
 	trace *trace
 
+	payload int // bytes of the largest message
+
 	mu        sync.Mutex // guards the fields below, and lines, conns and interests
 	routes    [][]*line  // from one broker to another
 	conns     []*conn
@@ -28,6 +30,7 @@ type network struct {
 	calm      bool // nothing is late any more
 	pending   int  // bytes that a broker holds for a connection before it cuts it
 	slow      int  // connections that were cut so
+	stopped   bool // there is no broker to come back to
 }
 
 // delays say how long a message takes on one line.
@@ -49,7 +52,7 @@ type interest struct {
 }
 
 func newNetwork(d dice, nodes int, delay delays, t *trace) *network {
-	n := &network{dice: d.of("network"), delay: delay, trace: t, pending: brokerHolds}
+	n := &network{dice: d.of("network"), delay: delay, trace: t, pending: brokerHolds, payload: 1 << 20}
 	for from := range nodes {
 		var to []*line
 		for node := range nodes {
@@ -143,17 +146,18 @@ func (n *network) prune(i *interest) {
 	}
 }
 
-// route passes a message from a connection on, at its broker.
-func (n *network) route(from *conn, m transport.Msg) {
+// route passes on a message, at the broker that a process was connected to for
+// so many times when it sent it.
+func (n *network) route(from *conn, node int, times uint64, m transport.Msg) {
 	n.messages++
 	chance := n.dice.of("route").nth(n.messages)
 	groups, heard := n.groups[:0], false
 	for _, i := range n.interests { // which a slow consumer's end replaces
 		switch {
-		case !i.known[from.node] || !i.sub.hears(m.Subject):
+		case !i.known[node] || !i.sub.hears(m.Subject):
 		case i.sub.queue == "":
 			heard = true
-			n.pass(from.node, i, m)
+			n.pass(node, i, m)
 		default:
 			groups = append(groups, i)
 		}
@@ -161,13 +165,16 @@ func (n *network) route(from *conn, m transport.Msg) {
 	n.groups = groups
 	for heard = heard || len(groups) > 0; len(groups) > 0; {
 		queue := groups[0].sub.queue
-		n.pass(from.node, choose(groups, queue, from.node, chance), m)
+		n.pass(node, choose(groups, queue, node, chance), m)
 		groups = slices.DeleteFunc(groups, func(i *interest) bool { return i.sub.queue == queue })
 	}
 	if heard || m.Reply == "" {
 		return
 	}
 	n.trace.message(from.name, "unheard", m.Subject, len(m.Data))
+	if !from.connected || from.times != times {
+		return
+	}
 	for _, s := range from.subs {
 		if s.queue == "" && s.hears(m.Reply) {
 			from.down.send(0, func() { s.push(transport.Msg{Subject: m.Reply, NoResponders: true}) })
@@ -219,12 +226,15 @@ func (n *network) pass(node int, i *interest, m transport.Msg) {
 
 func (n *network) deliver(i *interest, m transport.Msg) {
 	c := i.sub.conn
+	if !i.sub.registered(i) {
+		return // the broker does not know yet that the connection is over
+	}
 	if c.connected && !c.safe && c.down.waiting+len(m.Data) > n.pending {
 		n.trace.note(c.name, "slow consumer")
 		n.slow++
 		c.cut(false)
 		node, away := c.node, time.Duration(n.dice.nth(n.messages).below(uint64(time.Second)))
-		time.AfterFunc(away, func() { c.back(node) })
+		time.AfterFunc(away, func() { c.reconnect(node) })
 		return
 	}
 	s := i.sub

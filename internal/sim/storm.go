@@ -91,6 +91,15 @@ func (w *world) cutAll(r *rand.Rand) {
 		cs = append(cs, p.conn)
 	}
 	w.changed.Unlock()
+	if w.restart != nil {
+		w.restarts++
+		lasts := spell(w.dice.of("restart").nth(w.restarts).rand())
+		w.others.Go(func() {
+			if err := w.restart(lasts); err != nil {
+				w.oracle.broken("I3", "the broker does not start again: %v", err)
+			}
+		})
+	}
 	for _, c := range cs {
 		w.cut(r, c)
 	}

@@ -105,6 +105,9 @@ type world struct {
 	pause  time.Duration // between two calls, at most
 	nodes  int
 
+	restart  func(lasts time.Duration) error // of the only broker, which happens to everybody; nil: it never does
+	restarts uint64
+
 	publish    sync.Mutex // guards the fields below
 	book       book
 	publishers []*staterpc.Publisher[book, change]
@@ -125,17 +128,29 @@ const brokersMost = 3
 // all of whose goroutines have ended when it returns.
 func Run(seed uint64) Result { return schedule(seed, brokersMost, simulated) }
 
-// RunAlone is Run with one broker.
-func RunAlone(seed uint64) Result { return schedule(seed, 1, simulated) }
-
 // simulated returns the network of w. A short one's brokers hold little.
 func simulated(w *world, short bool) brokers {
 	n := newNetwork(w.dice, w.nodes, w.delay, w.trace)
 	if short {
-		n.pending = 300 << 10
+		n.pending, n.payload = 300<<10, 256<<10 // as nats-server wants it, the second is less
 	}
 	return n
 }
+
+// RunAlone is Run with one broker. In half of the schedules it may restart; then
+// nothing is said of those that nothing happens to.
+func RunAlone(seed uint64) Result {
+	return schedule(seed, 1, func(w *world, short bool) brokers {
+		n := simulated(w, short).(*network)
+		if w.mayRestart() {
+			w.restart = n.restart
+		}
+		return n
+	})
+}
+
+// mayRestart draws whether the only broker does.
+func (w *world) mayRestart() bool { return w.dice.of("restarts").below(2) == 0 }
 
 func schedule(seed uint64, most int, connect func(w *world, short bool) brokers) Result {
 	d := dice(mixed(seed))
@@ -162,8 +177,10 @@ func (w *world) play(r *rand.Rand) {
 		w.join(r)
 	}
 	neighbour := w.call("neighbour", 0, steady)
-	neighbour.work.Go(func() { neighbour.visit(home) })
-	neighbour.work.Go(func() { neighbour.stay(home) })
+	if w.restart == nil {
+		neighbour.work.Go(func() { neighbour.visit(home) })
+		neighbour.work.Go(func() { neighbour.stay(home) })
+	}
 	for range 1 + r.IntN(w.scale.callers) {
 		w.arrive(r)
 	}
