@@ -45,6 +45,15 @@ soak-faults: ## break brokers, responders and the network under load for LENGTH 
 soak-sim: ## simulate N (10000) schedules from SEED (1) on all cores, exactly
 	go run ./internal/sim/replay soak -n $(N) -seed $(SEED) -cores $(CORES)
 
+soak-nats: ## play N (10000) schedules from SEED (1) on an embedded nats-server and on one simulated broker, on all cores
+	go test -c -o $(CURDIR)/.sim.test ./internal/sim
+	@trap 'rm -f $(CURDIR)/.sim.test' EXIT; each=$$(( ($(N) + $(CORES) - 1) / $(CORES) )); jobs=; failed=0; \
+	for core in $$(seq 0 $$(( $(CORES) - 1 ))); do \
+		DURABUS_SIM_FIRST=$$(( $(SEED) + core * each )) DURABUS_SIM_COUNT=$$each GOMAXPROCS=1 \
+			$(CURDIR)/.sim.test -test.run Broker -test.timeout 0 & jobs="$$jobs $$!"; \
+	done; \
+	for job in $$jobs; do wait $$job || failed=1; done; exit $$failed
+
 replay: ## print what happens in the simulated schedule SEED (1)
 	go run ./internal/sim/replay trace -seed $(SEED)
 

@@ -29,8 +29,13 @@
 // between brokers. Connections are cut, with what is on its way or after it; hang
 // and go on, or hang and are cut; are cut by a broker that holds too much for
 // them; come back at another broker. Brokers lose sight of one another, and what
-// was on its way between them, and nobody is told. Processes die, leave, and come
-// with other versions.
+// was on its way between them, and nobody is told. One that is alone restarts.
+// Processes die, leave, and come with other versions.
+//
+// # Beside it
+//
+// [RunOn] plays the same schedules on a real broker with nats.go, as far as one
+// broker can, and [RunAlone] on one simulated broker, to be compared with it.
 //
 // # Replays
 //

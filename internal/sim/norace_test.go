@@ -4,4 +4,8 @@
 
 package sim_test
 
-const schedules = 500
+const (
+	schedules      = 500
+	realSchedules  = 100
+	aloneSchedules = 50
+)

@@ -4,4 +4,8 @@
 
 package sim_test
 
-const schedules = 100
+const (
+	schedules      = 100
+	realSchedules  = 20
+	aloneSchedules = 10
+)

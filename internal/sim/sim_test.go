@@ -57,7 +57,7 @@ func TestThePromisesHoldInEverySchedule(t *testing.T) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			r := play(t, seed)
 			all.Add(r.Report)
-			complain(t, seed, r)
+			complain(t, seed, r, fmt.Sprintf(howToReplay, seed))
 			report(t, seed, r)
 		})
 	}
@@ -69,7 +69,7 @@ func TestThePromisesHoldInEverySchedule(t *testing.T) {
 
 // complain tells what was broken, and by which events. DURABUS_SIM_TRACES is a
 // folder for whole traces.
-func complain(t *testing.T, seed uint64, r sim.Result) {
+func complain(t *testing.T, seed uint64, r sim.Result, replay string) {
 	if len(r.Failures) == 0 {
 		return
 	}
@@ -85,7 +85,7 @@ func complain(t *testing.T, seed uint64, r sim.Result) {
 	}
 	var before strings.Builder
 	r.Before(&before, 100)
-	t.Logf("replay: %s\n%s", fmt.Sprintf(howToReplay, seed), before.String())
+	t.Logf("replay: %s\n%s", replay, before.String())
 }
 
 // report tells internal/sim/replay about one schedule: DURABUS_SIM_LINES has
