@@ -7,5 +7,5 @@ package sim_test
 const (
 	schedules      = 100
 	realSchedules  = 20
-	aloneSchedules = 10
+	aloneSchedules = 20
 )
