@@ -85,8 +85,12 @@ func (q capacity) find(ctx context.Context, told func(string, ...any)) (all []st
 	}
 	for i, n := range q.steps {
 		s, err := q.step(c, client, n)
-		if err != nil {
-			return all, fmt.Errorf("%s: %d: %w", q.name, n, err)
+		switch {
+		case ctx.Err() != nil:
+			return nil, ctx.Err()
+		case err != nil: // of what is carried no more
+			told("%s: %d: %v", q.name, n, err)
+			return append(all, step{n: n, over: "it fails"}), nil
 		}
 		s.base = base
 		s.over = q.bound(s, all)
@@ -143,7 +147,9 @@ func (q capacity) bound(s step, before []step) string {
 func (q capacity) markdown(all []step) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "| %s | per s | p50 ms | p99 ms | CPU %% of the machine: broker, responder, callers | others' CPU %% | RSS MiB: broker, responder, callers |", q.name)
+	blank := 6 // columns of a step that fails
 	if q.of != "" {
+		blank++
 		fmt.Fprintf(&b, " B for each %s: broker, responder, caller |", q.of)
 	}
 	b.WriteString(" bound |\n| --- | --- | --- | --- | --- | --- | --- | --- |")
@@ -153,6 +159,10 @@ func (q capacity) markdown(all []step) string {
 	b.WriteString("\n")
 	roles := []string{"broker", "server", "client"}
 	for _, s := range all {
+		if s.after == nil {
+			fmt.Fprintf(&b, "| %d |%s %s |\n", s.n, strings.Repeat(" – |", blank), s.over)
+			continue
+		}
 		var cpu, held, each []string
 		for _, role := range roles {
 			cpu = append(cpu, figure(100*s.share()*(s.after[role].CPU-s.before[role].CPU)/s.own()))

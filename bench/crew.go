@@ -77,11 +77,11 @@ func (c *crew) dialAs(role, shape string, l load, by ...string) (*process, error
 // run has p run under a load. Calls that fail in another way than as busy are an
 // error.
 func (c *crew) run(p *process, l load) (sample, error) {
-	answer, err := p.do(request{Do: "run", Load: l})
-	if s := answer.Sample; err == nil && s.Failed > 0 {
+	s, err := p.run(l)
+	if err == nil && s.Failed > 0 {
 		err = fmt.Errorf("%s: %v of %v calls failed, the first: %s", p.role, s.Failed, s.Made, s.Why)
 	}
-	return answer.Sample, err
+	return s, err
 }
 
 // use is what the processes hold, and have used since they began, by their roles.

@@ -15,7 +15,7 @@ import (
 const (
 	loadRounds = 3
 	loadSpan   = 800 * time.Millisecond
-	siegePairs = 2 // in each round
+	siegePairs = 1 // in each round
 )
 
 // An endurance is what -load measures.

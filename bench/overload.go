@@ -91,11 +91,11 @@ func (st station) overload(ctx context.Context, span time.Duration) (all []outco
 		carried = s.N / s.Elapsed.Seconds()
 	}
 	for _, o := range st.offers {
-		answer, err := caller.do(request{Do: "run", Load: load{Rate: o.times * carried, Span: span, Size: 16, Again: o.again}})
+		s, err := caller.run(load{Rate: o.times * carried, Span: span, Size: 16, Again: o.again})
 		if err != nil {
 			return nil, fmt.Errorf("%s, offered %v times: %w", st.name, o.times, err)
 		}
-		all = append(all, outcome{answer.Sample, carried})
+		all = append(all, outcome{s, carried})
 	}
 	return all, nil
 }

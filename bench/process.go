@@ -93,6 +93,12 @@ func (p *process) do(r request) (response, error) {
 	return answer, nil
 }
 
+// run has the child's end run under a load.
+func (p *process) run(l load) (sample, error) {
+	answer, err := p.do(request{Do: "run", Load: l})
+	return answer.Sample, err
+}
+
 // kill ends the child at once and waits for that.
 func (p *process) kill() error {
 	err := p.cmd.Process.Kill()

@@ -96,29 +96,25 @@ func (g siege) pressed(ctx context.Context, span time.Duration, pairs int) (all 
 func (g siege) pair(c *crew, bystander, flooder *process, span time.Duration) (b besieged, err error) {
 	calls, flood := bystanding, g.flood
 	calls.Span = span / 3 // what was left of the flood before is over then
-	if _, err := bystander.do(request{Do: "run", Load: calls}); err != nil {
+	if _, err := bystander.run(calls); err != nil {
 		return b, err
 	}
 	calls.Span = span
-	if b.quiet, err = c.run(bystander, calls); err != nil {
+	if b.quiet, err = bystander.run(calls); err != nil {
 		return b, err
 	}
-	flood.Span = 2 * span
+	flood.Span = 3 * span / 2
 	ended := make(chan error, 1)
 	go func() {
 		var err error
-		b.flood, err = c.run(flooder, flood)
+		b.flood, err = flooder.run(flood)
 		ended <- err
 	}()
 	select {
 	case <-time.After(span / 3):
 	case <-c.ctx.Done():
-		<-ended
-		return b, c.ctx.Err()
 	}
-	// Calls that fail are what is looked for.
-	answer, err := bystander.do(request{Do: "run", Load: calls})
-	b.flooded = answer.Sample
+	b.flooded, err = bystander.run(calls)
 	if failed := <-ended; err == nil {
 		err = failed
 	}
@@ -130,6 +126,6 @@ func (g siege) pair(c *crew, bystander, flooder *process, span time.Duration) (b
 	return b, err
 }
 
-// ratio is how many times as long the median call takes under the flood. Calls
-// that fail are slower than any.
+// ratio is how many times as long the median call takes under the flood, of those
+// that are answered.
 func (b besieged) ratio() float64 { return float64(b.flooded.P50) / float64(b.quiet.P50) }
