@@ -4,6 +4,7 @@ package integration
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"os"
@@ -15,7 +16,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/nats-io/nats.go"
+
 	"github.com/durabus/durabus/bus/bustest/broker"
+	"github.com/durabus/durabus/internal/wire"
 )
 
 // rollLoad is the environment variable that CI sets to "ci" and `make soak` to
@@ -49,6 +53,7 @@ type rolling struct {
 	rest    time.Duration // between two replacements
 	tally   string        // folder
 	tap     *tap
+	probes  []*nats.Conn // to the nodes, where responders are killed
 	numbers atomic.Int64
 	fleet   []*member
 	served  []int // versions
@@ -96,6 +101,9 @@ func newRolling(t *testing.T, kill bool, stages int) *rolling {
 	r.rate, r.rest = rate, length/time.Duration(stages*fleetSize)
 	for i := range 3 {
 		r.urls = append(r.urls, r.tap.callers(t, r.cluster[i].URL()))
+		if kill {
+			r.probes = append(r.probes, connect(t, r.cluster[i].URL()))
+		}
 	}
 	return r
 }
@@ -147,6 +155,12 @@ func (r *rolling) end(m *member) {
 	d := death{member: m, at: time.Now()}
 	m.signal(r.t, syscall.SIGKILL)
 	eventually(r.t, "a connection less", func() bool { return m.node.Connections() < before })
+	for _, nc := range r.probes {
+		eventually(r.t, "that a node has heard of it", func() bool {
+			_, err := nc.Request(wire.InstanceSubject(m.instance, "nobody", 1), nil, 20*time.Millisecond)
+			return errors.Is(err, nats.ErrNoResponders)
+		})
+	}
 	d.over = time.Now()
 	r.mu.Lock()
 	defer r.mu.Unlock()

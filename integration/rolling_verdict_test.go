@@ -50,8 +50,8 @@ const (
 	drainBound = time.Second
 )
 
-// routed is how long other nodes of the cluster may go on to send to a responder
-// whose connection has ended.
+// routed is how long nodes of the cluster may go on to send to a responder that each
+// of them has heard is gone: it hears so of one subscription after the other.
 const routed = 100 * time.Millisecond
 
 // finish ends the callers, holds what happened against what was promised, and
@@ -127,11 +127,22 @@ func (r *rolling) checkCalls() {
 	for _, o := range r.outcomes {
 		switch {
 		case o.err != nil && !r.mayFail(o):
-			r.t.Errorf("call %d, begun %v before: %v", o.number, o.over.Sub(o.begin), o.err)
+			r.t.Errorf("call %d, begun %v before, and %v behind the last death before it: %v", o.number, o.over.Sub(o.begin), r.sinceDeath(o), o.err)
 		case o.err == nil && o.once && ran[o.number] != 1:
 			r.t.Errorf("payment %d was answered and carried out %d times", o.number, ran[o.number])
 		}
 	}
+}
+
+// sinceDeath is for how long all nodes knew of the last death when o began.
+func (r *rolling) sinceDeath(o outcome) (least time.Duration) {
+	least = time.Since(r.began)
+	for _, d := range r.deaths {
+		if since := o.begin.Sub(d.over); since > 0 {
+			least = min(least, since)
+		}
+	}
+	return least
 }
 
 // mayFail reports whether o was in flight at a responder when that was killed:
