@@ -78,8 +78,18 @@ func languageOf(d bus.MenuEntry) (language, error) {
 	return l, nil
 }
 
+// described makes a panic of protobuf's an error: it takes what is called
+// google.protobuf.Duration for one, whatever fields a responder gave it. P is what
+// recover returned.
+func described(p any, err *error) {
+	if p != nil {
+		*err = failed(exitFailed, "the responder's messages are not what their names say: %v", p)
+	}
+}
+
 // encode returns the query in the language.
-func (l language) encode(query []byte) ([]byte, error) {
+func (l language) encode(query []byte) (_ []byte, err error) {
+	defer func() { described(recover(), &err) }()
 	m := l.messages["query"]
 	if m == nil {
 		return query, nil
@@ -115,7 +125,8 @@ func fields(m protoreflect.MessageDescriptor) string {
 }
 
 // decode returns a value of the responder's, of a role, as JSON.
-func (l language) decode(role string, data []byte) (raw, error) {
+func (l language) decode(role string, data []byte) (_ raw, err error) {
+	defer func() { described(recover(), &err) }()
 	m := l.messages[role]
 	if m == nil {
 		return data, nil
