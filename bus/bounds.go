@@ -55,8 +55,7 @@ func (s *Server) makeRoom() {
 	now, looked := s.now(), 0
 	for _, sess := range s.sessions {
 		if sess.quiet(now) {
-			delete(s.sessions, sess.client)
-			delete(s.tokens, sess.token)
+			s.forget(sess, now)
 			return
 		}
 		if looked++; looked == 64 {

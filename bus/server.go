@@ -110,6 +110,7 @@ type Server struct {
 	subs       []subscription
 	stop       func()
 	sessions   map[string]*session // by client
+	clocks     clocks              // of clients that are forgotten
 	tokens     map[string]*session
 	open       int     // streams
 	survey     *survey // of a drain
@@ -421,7 +422,7 @@ func (s *Server) maxPayload() int {
 func (s *Server) remove(sess *session) {
 	s.mu.Lock()
 	if s.sessions[sess.client] == sess {
-		delete(s.sessions, sess.client)
+		s.forget(sess, s.now())
 	}
 	delete(s.tokens, sess.token)
 	s.mu.Unlock()
@@ -430,4 +431,11 @@ func (s *Server) remove(sess *session) {
 	for _, j := range jobs {
 		j.abandon(Gone)
 	}
+}
+
+// forget ends the record of a client but for its clock. s.mu is held.
+func (s *Server) forget(sess *session, now time.Duration) {
+	delete(s.sessions, sess.client)
+	delete(s.tokens, sess.token)
+	s.clocks.keep(sess.client, sess.clock(), now)
 }

@@ -81,6 +81,7 @@ func (s *Server) sessionOf(o *wire.Open) (*session, error) {
 	sess := &session{
 		srv: s, client: strings.Clone(o.Client), token: newID(), number: newNumber(), jobs: map[uint64]*job{},
 		seen: map[seenBy]*flow.Seen{}, live: flow.NewLiveness(s.now()), idle: s.now(),
+		transit: s.clocks.of(o.Client, s.now()),
 	}
 	s.sessions[sess.client] = sess
 	s.tokens[sess.token] = sess
@@ -183,6 +184,13 @@ func (s *session) all() []*job {
 		all = append(all, j)
 	}
 	return all
+}
+
+// clock returns what is known of the client's.
+func (s *session) clock() flow.Transit {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.transit
 }
 
 // end returns the calls of a client that is gone.
