@@ -5,7 +5,7 @@
 package sim_test
 
 const (
-	schedules      = 500
+	schedules      = 1000
 	realSchedules  = 100
 	aloneSchedules = 50
 )
