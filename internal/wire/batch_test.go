@@ -233,8 +233,12 @@ func FuzzBatch(f *testing.F) {
 	f.Fuzz(func(t *testing.T, steps []byte) {
 		var b wire.Batch
 		var model [][]byte
-		for i := 0; i+1 < len(steps) && i < 400; i += 2 {
-			data := bytes.Repeat(steps[i+1:i+2], int(steps[i+1])*(1+int(steps[i]>>3)))
+		for i := 0; i+1 < len(steps) && i < 200; i += 2 {
+			size := int(steps[i+1])
+			if steps[i]>>3 == 0x1f { // few are long
+				size *= 33
+			}
+			data := bytes.Repeat(steps[i+1:i+2], size)
 			switch steps[i] & 7 {
 			case 0, 6, 7:
 				fit(t, &b, data)
