@@ -292,8 +292,11 @@ func (b *mailbox) wasDenied(ev transport.Event) {
 		}
 	}
 	for _, c := range b.calls {
-		if c.route.subject == ev.Subject {
-			c.refused(&Error{Code: Denied, RPC: c.route.desc, Err: ev.Err, Message: "no permission to publish to " + ev.Subject})
+		if c.route.subject == ev.Subject { // of which message is not said: those before it may have been taken
+			c.refused(&Error{
+				Code: Denied, RPC: c.route.desc, Err: ev.Err, MayHaveRun: c.route.taken.Load(),
+				Message: "no permission to publish to " + ev.Subject,
+			})
 		}
 	}
 }

@@ -269,6 +269,7 @@ func (c *inCall) receiveEnd(f wire.End) {
 	switch c.recv.End(f.Seq) {
 	case flow.Deliver:
 		c.end, c.accepted = &f, true
+		c.route.taken.Store(true)
 		c.verified()
 		c.put(arrival{kind: wire.KindEnd})
 	case flow.Gap:
@@ -354,6 +355,9 @@ func (b *mailbox) accepted(f *wire.Accept, reply string, number uint64) {
 		return
 	}
 	c.accepted, c.instance = true, f.Instance
+	if !c.route.taken.Load() {
+		c.route.taken.Store(true)
+	}
 	b.recent = c
 	if c.upload != nil {
 		c.upload.Grant(f.Credit)

@@ -21,6 +21,7 @@ type route struct {
 	subject  string
 	queued   atomic.Bool  // in the outbox
 	underWay atomic.Int64 // calls that share messages, from their request to their end
+	taken    atomic.Bool  // a responder had a call, so that the broker took them once
 
 	mu     sync.Mutex // held while publishing; guards the fields below
 	packet []byte     // requests that wait

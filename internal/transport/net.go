@@ -4,6 +4,7 @@ package transport
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"slices"
@@ -80,6 +81,22 @@ func (c *SimConn) set(up bool) {
 	if changed && up {
 		c.times++
 	}
+	c.net.mu.Unlock()
+	switch {
+	case changed && up:
+		c.tell(Event{Kind: Reconnected})
+	case changed:
+		c.tell(Event{Kind: Disconnected, Err: ErrNotConnected})
+	}
+}
+
+// Deny tells the listeners that the broker did not take a message for a subject.
+func (c *SimConn) Deny(subject string) {
+	c.tell(Event{Kind: Denied, Subject: subject, Err: errors.New("permissions violation")})
+}
+
+func (c *SimConn) tell(ev Event) {
+	c.net.mu.Lock()
 	fs := make([]func(Event), 0, len(c.listeners))
 	for i := range c.next {
 		if f := c.listeners[i]; f != nil {
@@ -87,13 +104,6 @@ func (c *SimConn) set(up bool) {
 		}
 	}
 	c.net.mu.Unlock()
-	if !changed {
-		return
-	}
-	ev := Event{Kind: Reconnected}
-	if !up {
-		ev = Event{Kind: Disconnected, Err: ErrNotConnected}
-	}
 	for _, f := range fs {
 		f(ev)
 	}
