@@ -48,7 +48,7 @@ var mayImport = map[string][]string{
 
 	// The simulation, for its own tests alone.
 	"internal/sim": {
-		"bus", "durable", "internal/flow", "internal/transport",
+		"bus", "durable", "internal/flow", "internal/transport", "internal/wire",
 		"unaryrpc", "onewayrpc", "piperpc", "staterpc", "versioned",
 	},
 }

@@ -3,6 +3,7 @@
 package sim
 
 import (
+	"context"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -22,10 +23,16 @@ type brokers interface {
 	// settle ends what makes messages late, and a broker short of memory.
 	settle()
 
-	// close ends the brokers once all processes have left, and returns how many
-	// subscriptions these left open, how many messages there were, and how many
-	// connections a broker cut because it held too much for them.
-	close() (open, messages, slow int)
+	// close ends the brokers once all processes have left.
+	close() tally
+}
+
+// A tally is what brokers can say in the end.
+type tally struct {
+	open     int // subscriptions that processes left behind
+	messages int
+	slow     int // connections that a broker cut because it held too much for them
+	aged     int // requests that were too old when they came, if that is seen
 }
 
 // A link is a process's connection to one of the brokers.
@@ -47,4 +54,17 @@ type link interface {
 
 	// leave is the end of the process, killed or not.
 	leave()
+
+	// calm returns the moment since which nothing has happened to the process; now,
+	// if something does.
+	calm() time.Time
+
+	// wait waits as the process does, unless ctx is done first.
+	wait(ctx context.Context, d time.Duration) bool
+
+	// simulated is for what cannot be done with a real broker: to stop a process, to
+	// move its clock, to have it vanish; and to see what reaches it, and when nothing
+	// has happened between two processes. It is nil there, and where another is to be
+	// like it.
+	simulated() *conn
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/durabus/durabus/bus"
 	"github.com/durabus/durabus/durable"
 	"github.com/durabus/durabus/piperpc"
+	"github.com/durabus/durabus/staterpc"
 	"github.com/durabus/durabus/unaryrpc"
 )
 
@@ -45,20 +46,22 @@ func (w *world) call(name string, node int, d delays) *caller {
 	return c
 }
 
-// start begins the workloads. Shared feeds will be one more of them: a follower
-// through a feed holds the same book, and keep checks it.
+// start begins the workloads.
 func (c *caller) start() {
 	for name, work := range map[string]func(*rand.Rand){
 		"add":   func(r *rand.Rand) { c.ask(r, "add", addRPC.Client(c.client), false) },
 		"get":   func(r *rand.Rand) { c.ask(r, "get", getRPC.Client(c.client), true) },
-		"quote": func(r *rand.Rand) { c.ask(r, "quote", quotes.Client(c.client), false) },
+		"quote": func(r *rand.Rand) { c.ask(r, "quote", quotes.Client(c.client), false, 1, 2) },
+		"old":   func(r *rand.Rand) { c.ask(r, "old quote", oldQuotes(c.client), false, 1) },
+		"new":   func(r *rand.Rand) { c.ask(r, "new quote", quote2RPC.Client(c.client), false, 2) },
+		"tape":  c.play,
 		"burst": c.burst,
 		"tell":  c.tell,
 		"list":  func(r *rand.Rand) { c.read(r, "list", listRPC.Client(c.client)) },
 	} {
 		c.work.Go(func() {
 			r := c.dice.of(name).rand()
-			for wait(c.ctx, between(r, time.Millisecond, c.world.pause)) {
+			for c.conn.wait(c.ctx, between(r, time.Millisecond, c.world.pause)) {
 				work(r)
 			}
 		})
@@ -66,10 +69,10 @@ func (c *caller) start() {
 	for n := range 1 + c.dice.of("books").below(uint64(c.world.scale.books)) {
 		f := &follower{name: fmt.Sprint(c.name, " book ", n)}
 		c.books = append(c.books, f)
-		c.work.Go(func() { c.keep(f, c.dice.of(f.name).rand()) })
+		c.work.Go(func() { c.keep(f, bookRPC, c.dice.of(f.name).rand()) })
 	}
-	f := &follower{name: c.name + " feed"}
-	c.work.Go(func() { c.listen(f) })
+	c.work.Go(func() { c.listen(&follower{name: c.name + " feed"}, feedRPC) })
+	c.share()
 }
 
 // stop ends the workloads and waits for them.
@@ -111,13 +114,14 @@ func (c *caller) query(r *rand.Rand, of *call) query {
 	return q
 }
 
-func (c *caller) ask(r *rand.Rand, what string, f unaryrpc.Func[query, answer], again bool) error {
+func (c *caller) ask(r *rand.Rand, what string, f unaryrpc.Func[query, answer], again bool, versions ...int) error {
 	o := c.world.oracle
 	of := o.begin(c.name, what, again, timeout(r))
 	ctx, cancel := c.limit(of.timeout)
 	defer cancel()
 	a, err := f(ctx, c.query(r, of))
 	o.end(of, err)
+	c.wanted(of, err, versions...)
 	if err == nil && a.Call != of.id {
 		o.broken("I3", "%s %d was answered with %d", what, of.id, a.Call)
 	}
@@ -136,7 +140,9 @@ func (c *caller) burst(r *rand.Rand) {
 
 func (c *caller) tell(r *rand.Rand) {
 	of := c.world.oracle.begin(c.name, "tell", false, 0)
-	c.world.oracle.end(of, tellRPC.Client(c.client)(c.ctx, c.query(r, of)))
+	err := tellRPC.Client(c.client)(c.ctx, c.query(r, of))
+	c.world.oracle.end(of, err)
+	c.wanted(of, err)
 }
 
 // read reads a pipe, to its end or a part of it, at its own pace.
@@ -155,11 +161,16 @@ func (c *caller) read(r *rand.Rand, what string, f piperpc.Func[query, item]) {
 	if onceIn(r, 3) {
 		slow = between(r, time.Microsecond, 50*time.Millisecond)
 	}
+	if onceIn(r, 16) { // more than may be on its way, and too slow for it
+		q.Count, q.Size, q.Takes, slow = 60, 32<<10, 0, between(r, 10*time.Millisecond, 100*time.Millisecond)
+	}
 	updates, err := f(ctx, q)
 	if err != nil {
 		o.end(of, err)
+		c.wanted(of, err)
 		return
 	}
+	of.late = slow > 0
 	run, got := 0, 0
 	for u, failed := range updates {
 		if err = failed; err != nil {
@@ -172,11 +183,8 @@ func (c *caller) read(r *rand.Rand, what string, f piperpc.Func[query, item]) {
 			return
 		}
 		if slow > 0 {
-			wait(c.ctx, slow)
+			c.conn.wait(c.ctx, slow)
 		}
-	}
-	if slow > 0 {
-		of.timeout = 0 // it was the reader who came late
 	}
 	o.end(of, err)
 	if err == nil {
@@ -185,12 +193,12 @@ func (c *caller) read(r *rand.Rand, what string, f piperpc.Func[query, item]) {
 }
 
 // keep follows the shared state.
-func (c *caller) keep(f *follower, r *rand.Rand) {
+func (c *caller) keep(f *follower, rpc staterpc.RPC[int, book, change], r *rand.Rand) {
 	o := c.world.oracle
 	lazy := onceIn(r, 4)
 	var b book
 	var info *bus.Info
-	for ev := range durable.State(c.ctx, bookRPC.Client(c.client), 0, durable.Policy{Resume: c.resume}) {
+	for ev := range durable.State(c.ctx, rpc.Client(c.client), 0, durable.Policy{Resume: c.resume}) {
 		o.trace.note(f.name, ev.Kind.String(), ev.Err)
 		switch ev.Kind {
 		case durable.Connected:
@@ -224,16 +232,16 @@ func (c *caller) keep(f *follower, r *rand.Rand) {
 			f.at.Store(b.N)
 		}
 		if lazy && onceIn(r, 20) && !c.world.over.Load() {
-			wait(c.ctx, between(r, time.Millisecond, time.Second))
+			c.conn.wait(c.ctx, between(r, time.Millisecond, time.Second))
 		}
 	}
 }
 
 // listen follows the updates of the shared state alone.
-func (c *caller) listen(f *follower) {
+func (c *caller) listen(f *follower, rpc piperpc.RPC[int, change]) {
 	o := c.world.oracle
 	last := uint64(0) // 0: some may be missing
-	for ev := range durable.Pipe(c.ctx, feedRPC.Client(c.client), 0, durable.Policy{Resume: c.resume}) {
+	for ev := range durable.Pipe(c.ctx, rpc.Client(c.client), 0, durable.Policy{Resume: c.resume}) {
 		o.trace.note(f.name, ev.Kind.String(), ev.Err)
 		switch {
 		case ev.Kind == durable.Connected:

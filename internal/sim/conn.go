@@ -6,8 +6,6 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	"strings"
-	"sync"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -37,6 +35,11 @@ type conn struct {
 	listeners []*listener
 	broken    chan struct{} // closed when the connection is cut
 	ghosts    []*interest   // of connections that are over, of which the broker does not know it
+	stopped   *stopped      // nil while the process runs
+	stops     uint64
+	clock     time.Duration // by which the process's is before the others'
+	disturbed time.Time     // until when something happens to it
+	tap       func(transport.Msg)
 }
 
 type listener struct{ f func(transport.Event) }
@@ -50,6 +53,8 @@ func (n *network) dial(name string, node int, d delays) link {
 		up: n.line(name+" up", d), down: n.line(name+" down", d),
 		told: n.line(name+" told", delays{least: 0, most: 50 * time.Microsecond}),
 	}
+	c.down.to, c.told.to = c, c
+	c.disturbed = time.Now()
 	c.nc, c.release = transport.StandIn(c)
 	n.conns = append(n.conns, c)
 	return c
@@ -73,6 +78,7 @@ func (c *conn) cut(flushed bool) {
 		return
 	}
 	c.connected, c.lost = false, time.Now()
+	c.disturb(c.lost)
 	c.net.trace.note(c.name, "cut", "flushed", flushed)
 	c.leaveBroker(flushed)
 	c.tell(transport.Event{Kind: transport.Disconnected, Err: transport.ErrNotConnected})
@@ -110,9 +116,20 @@ func (c *conn) forget() {
 func (c *conn) reconnect(node int) {
 	c.net.mu.Lock()
 	defer c.net.mu.Unlock()
+	c.connect(node)
+}
+
+// connect is reconnect with the network locked. A stopped process does it when it
+// goes on.
+func (c *conn) connect(node int) {
 	if c.connected || c.away || c.dead || c.net.stopped {
 		return
 	}
+	if c.stopped != nil {
+		c.stopped.cut, c.stopped.node = true, node
+		return
+	}
+	c.disturb(time.Now())
 	c.net.trace.note(c.name, "reconnected", "to", node)
 	c.node, c.connected, c.broken = node, true, make(chan struct{})
 	c.up.renew()
@@ -129,11 +146,12 @@ func (c *conn) hang(up, down bool, until time.Time) {
 	c.net.mu.Lock()
 	defer c.net.mu.Unlock()
 	c.net.trace.note(c.name, "hangs", "up", up, "down", down)
+	c.disturb(until)
 	if up {
-		c.up.hangs = until
+		c.up.hangs = later(c.up.hangs, until)
 	}
 	if down {
-		c.down.hangs = until
+		c.down.hangs = later(c.down.hangs, until)
 	}
 }
 
@@ -146,6 +164,22 @@ func (c *conn) kill() {
 	}
 	c.net.trace.note(c.name, "killed")
 	c.dies(false)
+}
+
+// vanish is kill, of which its broker knows nothing for a while: as of a machine
+// that is cut off.
+func (c *conn) vanish(unknown time.Duration) {
+	c.net.mu.Lock()
+	defer c.net.mu.Unlock()
+	if c.dead {
+		return
+	}
+	c.net.trace.note(c.name, "vanished")
+	if c.connected {
+		c.up.lose()
+		c.up.hangs = time.Now().Add(unknown) // its farewell does
+	}
+	c.dies(true)
 }
 
 // leave implements [link].
@@ -161,6 +195,10 @@ func (c *conn) leave() {
 // dies ends the process; the network is locked.
 func (c *conn) dies(flushed bool) {
 	c.dead, c.listeners = true, nil
+	if s := c.stopped; s != nil {
+		c.stopped = nil
+		close(s.on)
+	}
 	if c.connected {
 		c.leaveBroker(flushed)
 	}
@@ -188,7 +226,7 @@ func (c *conn) PublishMsg(m transport.Msg) error {
 	case !c.connected:
 		return transport.ErrNotConnected
 	}
-	m.Data = slices.Clone(m.Data)
+	m.Data = c.stamped(m)
 	c.net.trace.message(c.name, "sent", m.Subject, len(m.Data))
 	node, times := c.node, c.times
 	c.up.send(len(m.Data), func() { c.net.route(c, node, times, m) })
@@ -256,147 +294,27 @@ func (c *conn) Notify(f func(transport.Event)) (stop func()) {
 // LastRefusal implements [transport.Conn]. These brokers refuse nothing.
 func (c *conn) LastRefusal() (string, error) { return "", nil }
 
-// A sub is a subscription as its process knows it.
-type sub struct {
-	conn           *conn
-	subject, queue string
-	begin          string // of subject, before its first wildcard, or all of it
-	f              func(transport.Msg)
-	interest       *interest // guarded by the network's lock; nil if the broker does not know, or is not to know
-
-	mu      sync.Mutex // guards the fields below
-	queued  []transport.Msg
-	running bool // a goroutine hands out what is queued
-	ending  bool // no more is queued
-	ended   chan struct{}
-}
-
-// Subscribe implements [transport.Conn].
-func (c *conn) Subscribe(subject, queue string, f func(transport.Msg)) (transport.Subscription, error) {
-	begin, _, _ := strings.Cut(subject, "*")
-	begin, _, _ = strings.Cut(begin, ">")
-	s := &sub{conn: c, subject: subject, queue: queue, begin: begin, f: f, ended: make(chan struct{})}
-	c.net.mu.Lock()
-	defer c.net.mu.Unlock()
-	c.subs = append(c.subs, s)
-	if c.connected && !c.dead {
-		s.announce()
-	}
-	return s, nil
-}
-
-// hears reports whether a message with a subject is for s.
-func (s *sub) hears(subject string) bool {
-	if len(s.begin) == len(s.subject) {
-		return s.subject == subject
-	}
-	return strings.HasPrefix(subject, s.begin) && matches(s.subject, subject)
-}
-
-// announce tells the broker of s; the network is locked.
-func (s *sub) announce() {
-	n := s.conn.net
-	i := &interest{sub: s, node: s.conn.node, known: make([]bool, len(n.routes))}
-	s.interest = i
-	n.interests = append(n.interests, i)
-	s.conn.up.send(0, func() {
-		if s.interest == i {
-			n.hear(i, true)
-		}
-	})
-}
-
-// registered reports whether i is the present one.
-func (s *sub) registered(i *interest) bool { return s.interest == i }
-
-func (s *sub) push(m transport.Msg) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.ending || s.conn.dead {
-		return
-	}
-	s.queued = append(s.queued, m)
-	if !s.running {
-		s.running = true
-		go s.run()
-	}
-}
-
-// run hands out what is queued. Most subscriptions never need it.
-func (s *sub) run() {
-	for {
-		s.mu.Lock()
-		msgs := s.queued
-		s.queued = nil
-		if len(msgs) == 0 {
-			s.running = false
-			if s.ending {
-				close(s.ended)
-			}
-			s.mu.Unlock()
-			return
-		}
-		s.mu.Unlock()
-		for _, m := range msgs {
-			s.f(m)
-		}
-	}
-}
-
-// leave has the broker forget s.
-func (s *sub) leave() {
-	c := s.conn
-	c.net.mu.Lock()
-	defer c.net.mu.Unlock()
-	c.subs = slices.DeleteFunc(c.subs, func(o *sub) bool { return o == s })
-	if i := s.interest; i != nil {
-		c.up.send(0, func() {
-			if s.interest == i {
-				s.interest = nil
-				c.net.hear(i, false)
-			}
-		})
-	}
-}
-
-func (s *sub) end(discard bool) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if discard {
-		s.queued = nil
-	}
-	if !s.ending && !s.running {
-		close(s.ended)
-	}
-	s.ending = true
-}
-
-// Unsubscribe implements [transport.Subscription].
-func (s *sub) Unsubscribe() error {
-	s.leave()
-	s.end(true)
-	return nil
-}
-
-// Drain implements [transport.Subscription].
-func (s *sub) Drain(ctx context.Context) error {
-	s.leave()
-	err := s.conn.Flush(ctx)
-	s.end(false)
-	if err != nil && ctx.Err() != nil {
-		return err
-	}
-	select {
-	case <-s.ended:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-}
-
 // isDead reports whether the process was killed.
 func (c *conn) isDead() bool {
 	c.net.mu.Lock()
 	defer c.net.mu.Unlock()
 	return c.dead
+}
+
+// calm implements [link].
+func (c *conn) calm() time.Time {
+	c.net.mu.Lock()
+	defer c.net.mu.Unlock()
+	if !c.connected || c.stopped != nil {
+		return time.Now()
+	}
+	return c.disturbed
+}
+
+// simulated implements [link].
+func (c *conn) simulated() *conn {
+	if c.net.common {
+		return nil
+	}
+	return c
 }

@@ -12,15 +12,20 @@
 // # What is checked
 //
 //   - I1: the reader of a pipe gets what its handler yielded, whole, or the
-//     beginning of it and an error.
-//   - I2: a durable state equals its source at the position it is at, and once
-//     nothing breaks any more it becomes equal to the newest.
+//     beginning of it and an error; of a shared pipe all from where he came in.
+//   - I2: a durable state, shared or not, equals its source at the position it is
+//     at, and once nothing breaks any more it becomes equal to the newest.
 //   - I3: every call ends; a handler runs at most once for a call that is not
-//     idempotent; an answer is that of its call.
+//     idempotent, and not for one that was too old when it came or whose deadline
+//     has passed, by the rule of docs/protocol.md («Age»); an answer is that of its
+//     call; no call ends for want of a version that somebody serves whom nothing
+//     happens to.
 //   - I4: a caller and a responder that nothing happens to go on with one another,
-//     whatever happens to the others.
-//   - I5: when a caller has died its handlers end, and when all have left there is
-//     no subscription and no goroutine.
+//     whatever happens to the others; nobody ever holds more than its bounds, nor
+//     has more credit than the other end gave.
+//   - I5: when a process has died, each of the others that is left alone has
+//     nothing of it any more after a bound; when all have left nobody holds
+//     anything, and there is no subscription and no goroutine.
 //
 // # What may happen
 //
@@ -30,12 +35,14 @@
 // and go on, or hang and are cut; are cut by a broker that holds too much for
 // them; come back at another broker. Brokers lose sight of one another, and what
 // was on its way between them, and nobody is told. One that is alone restarts.
-// Processes die, leave, and come with other versions.
+// Processes die, leave, come with other versions, are replaced one by one by those
+// of the next version, stop and go on, and their clocks jump.
 //
 // # Beside it
 //
 // [RunOn] plays the same schedules on a real broker with nats.go, as far as one
-// broker can, and [RunAlone] on one simulated broker, to be compared with it.
+// broker can, and [RunAlone] on one simulated broker, to be compared with it. There
+// no process is stopped, vanishes or has its clock jump.
 //
 // # Replays
 //

@@ -18,7 +18,8 @@ type network struct {
 	delay delays
 	trace *trace
 
-	payload int // bytes of the largest message
+	payload int  // bytes of the largest message
+	common  bool // nothing is done that cannot be done with a real broker
 
 	mu        sync.Mutex // guards the fields below, and lines, conns and interests
 	routes    [][]*line  // from one broker to another
@@ -26,6 +27,7 @@ type network struct {
 	interests []*interest
 	groups    []*interest // in queue groups, of one message; route's
 	messages  uint64
+	aged      int // requests
 	inboxes   uint64
 	calm      bool // nothing is late any more
 	pending   int  // bytes that a broker holds for a connection before it cuts it
@@ -69,6 +71,7 @@ type line struct {
 	name  string
 	dice  dice
 	delay delays
+	to    *conn // the process that it leads to; nil
 
 	sent    uint64
 	last    time.Time // when the newest arrives
@@ -76,6 +79,7 @@ type line struct {
 	life    uint64    // what was sent in another life does not arrive
 	down    bool      // nothing is taken
 	waiting int       // bytes on their way
+	late    time.Time // until when something is late
 }
 
 func (n *network) line(name string, d delays) *line {
@@ -93,6 +97,7 @@ func (l *line) send(size int, arrive func()) {
 	takes := l.delay.least + time.Duration(chance.below(uint64(l.delay.most-l.delay.least)+1))
 	if l.delay.late > 0 && !l.net.calm && chance.nth(1).below(l.delay.late) == 0 {
 		takes += time.Duration(chance.nth(2).below(uint64(l.delay.latest)))
+		l.late = later(l.late, time.Now().Add(takes))
 	}
 	now := time.Now()
 	due := now.Add(takes)
@@ -108,12 +113,16 @@ func (l *line) send(size int, arrive func()) {
 	time.AfterFunc(due.Sub(now), func() {
 		l.net.mu.Lock()
 		defer l.net.mu.Unlock()
-		if life != l.life {
-			return
-		}
-		l.waiting -= size
-		arrive()
+		l.arrives(size, life, arrive)
 	})
+}
+
+func (l *line) arrives(size int, life uint64, arrive func()) {
+	if life != l.life || l.to.holds(func() { l.arrives(size, life, arrive) }) {
+		return
+	}
+	l.waiting -= size
+	arrive()
 }
 
 // lose forgets what is on its way.
@@ -177,7 +186,12 @@ func (n *network) route(from *conn, node int, times uint64, m transport.Msg) {
 	}
 	for _, s := range from.subs {
 		if s.queue == "" && s.hears(m.Reply) {
-			from.down.send(0, func() { s.push(transport.Msg{Subject: m.Reply, NoResponders: true}) })
+			from.down.send(0, func() {
+				if from.tap != nil {
+					from.tap(transport.Msg{Subject: m.Subject, NoResponders: true})
+				}
+				s.push(transport.Msg{Subject: m.Reply, NoResponders: true})
+			})
 			return
 		}
 	}
@@ -240,6 +254,9 @@ func (n *network) deliver(i *interest, m transport.Msg) {
 	s := i.sub
 	c.down.send(len(m.Data), func() {
 		n.trace.message(c.name, "got", m.Subject, len(m.Data))
+		if c.tap != nil {
+			c.tap(m)
+		}
 		s.push(m)
 	})
 }
@@ -270,7 +287,9 @@ func (n *network) join(a, b int) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.trace.note("brokers", "join", a, b)
-	n.routes[a][b].down, n.routes[b][a].down = false, false
+	for _, l := range []*line{n.routes[a][b], n.routes[b][a]} {
+		l.down, l.late = false, later(l.late, time.Now())
+	}
 	for _, i := range n.interests {
 		far := a + b - i.node
 		if (i.node == a || i.node == b) && i.known[i.node] {
@@ -287,13 +306,14 @@ func (n *network) settle() {
 }
 
 // close implements [brokers].
-func (n *network) close() (open, messages, slow int) {
+func (n *network) close() tally {
 	n.mu.Lock()
 	defer n.mu.Unlock()
+	t := tally{messages: int(n.messages), slow: n.slow, aged: n.aged}
 	for _, c := range n.conns {
-		open += len(c.subs)
+		t.open += len(c.subs)
 	}
-	return open, int(n.messages), n.slow
+	return t
 }
 
 // matches reports whether a subject falls under a pattern with NATS wildcards.

@@ -19,11 +19,12 @@ type oracle struct {
 
 	mu       sync.Mutex // guards the fields below
 	calls    map[uint64]*call
-	running  map[string]int // handlers, by caller
-	truth    []uint64       // the sum of the shared state after each update
+	running  map[[2]string]int // handlers, by caller and responder
+	truth    []uint64          // the sum of the shared state after each update
 	bases    map[string]uint64
 	failures []string
 	report   Report
+	tapes    []*run // of shared pipes
 }
 
 // A call is one query, with all that is known of it.
@@ -35,6 +36,7 @@ type call struct {
 	began   time.Time
 	timeout time.Duration
 	ended   bool
+	late    bool // its reader comes when it likes
 	never   bool // the caller was told that it did not run
 	runs    []*run
 }
@@ -47,7 +49,7 @@ type run struct {
 
 func newOracle(t *trace) *oracle {
 	return &oracle{
-		trace: t, calls: map[uint64]*call{}, running: map[string]int{},
+		trace: t, calls: map[uint64]*call{}, running: map[[2]string]int{},
 		truth: []uint64{0}, bases: map[string]uint64{}, report: Report{Codes: map[bus.Code]int{}},
 	}
 }
@@ -92,8 +94,11 @@ func (o *oracle) end(c *call, err error) {
 		o.fail("I3", "%s %d ended with %T: %v", c.what, c.id, err, err)
 		return
 	}
-	if c.timeout > 0 && time.Since(c.began) > c.timeout {
+	if c.timeout > 0 && !c.late && time.Since(c.began) > c.timeout {
 		o.fail("I3", "%s %d ended after %v, with %v to go: %v", c.what, c.id, time.Since(c.began), c.timeout, err)
+	}
+	if e.Code == bus.Expired && !c.late && (c.timeout == 0 || time.Since(c.began) < c.timeout) {
+		o.fail("I3", "%s %d was too old after %v, of %v: %v", c.what, c.id, time.Since(c.began), c.timeout, err)
 	}
 	o.report.Codes[e.Code]++
 	c.never = !e.MayHaveRun
@@ -103,7 +108,9 @@ func (o *oracle) end(c *call, err error) {
 }
 
 // starts notes that a handler began; done is to be called when it returns.
-func (o *oracle) starts(ctx context.Context, caller, responder string, id uint64) (r *run, n int, done func()) {
+func (o *oracle) starts(ctx context.Context, by *responder, q query) (r *run, n int, done func()) {
+	id, caller, responder := q.Call, q.Caller, by.name
+	request, known := by.requests.of(ctx)
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	c := o.calls[id]
@@ -120,14 +127,23 @@ func (o *oracle) starts(ctx context.Context, caller, responder string, id uint64
 	if c.never {
 		o.fail("I3", "%s %d runs, and its caller was told that it did not", c.what, id)
 	}
+	switch {
+	case !known:
+	case request == nil:
+		o.fail("I3", "%s %d runs, and its request did not come", c.what, id)
+	case request.expired:
+		o.fail("I3", "%s %d runs, and its request was %v old when it came, with %v to go", c.what, id, request.age, request.timeout)
+	case request.timeout > 0 && time.Since(request.came) >= request.timeout:
+		o.fail("I3", "%s %d runs, %v after its request came, with %v to go", c.what, id, time.Since(request.came), request.timeout)
+	}
 	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
 		o.fail("I3", "%s %d runs after its deadline", c.what, id)
 	}
-	o.running[caller]++
+	o.running[[2]string{caller, responder}]++
 	return r, len(c.runs), func() {
 		o.mu.Lock()
 		defer o.mu.Unlock()
-		o.running[caller]--
+		o.running[[2]string{caller, responder}]--
 	}
 }
 
@@ -217,9 +233,9 @@ func (o *oracle) open(before time.Time) (open []string) {
 	return open
 }
 
-// handlers counts those that run for a caller.
-func (o *oracle) handlers(caller string) int {
+// handlers counts those that a responder runs for a caller.
+func (o *oracle) handlers(caller, responder string) int {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	return o.running[caller]
+	return o.running[[2]string{caller, responder}]
 }

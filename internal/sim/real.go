@@ -71,9 +71,7 @@ type real struct {
 	// The lock of the lines guards these.
 	processes []*process
 	down      bool
-	open      int
-	messages  int
-	slow      int
+	said      tally
 }
 
 // dial implements [brokers].
@@ -124,7 +122,7 @@ func (n *real) restart(lasts time.Duration) error {
 	err := n.server.Restart()
 	n.lines.mu.Lock()
 	n.down = false
-	n.slow += slow
+	n.said.slow += slow
 	processes := n.processes
 	n.lines.mu.Unlock()
 	for _, p := range processes {
@@ -134,11 +132,11 @@ func (n *real) restart(lasts time.Duration) error {
 }
 
 // close implements [brokers].
-func (n *real) close() (open, messages, slow int) {
+func (n *real) close() tally {
 	n.moving.Wait()
-	slow = n.slow + n.server.SlowConsumers()
+	n.said.slow += n.server.SlowConsumers()
 	n.server.Close()
-	return n.open, n.messages, slow
+	return n.said
 }
 
 // A process is a link to a real broker, and what its nats.Conn dials.
@@ -153,6 +151,7 @@ type process struct {
 	socket     *socket   // nil while there is no connection
 	old        []*socket // closed by the process; the broker may still read
 	away, dead bool
+	disturbed  time.Time // until when something happens to the process
 }
 
 // lose forgets what is on its way.
@@ -180,6 +179,7 @@ func (p *process) InProcessConn() (net.Conn, error) {
 	}
 	p.up.renew()
 	p.down.renew()
+	p.disturbed = later(p.disturbed, time.Now())
 	p.socket = newSocket(p, conn)
 	return p.socket, nil
 }
@@ -196,6 +196,7 @@ func (p *process) sever(flushed bool) {
 	}
 	p.net.trace.note(p.name, "cut", fmt.Sprint("flushed ", flushed))
 	p.away = true
+	p.disturbed = later(p.disturbed, time.Now())
 	if p.socket != nil {
 		p.socket.cut(flushed, errReset)
 	}
@@ -227,11 +228,12 @@ func (p *process) hang(up, down bool, until time.Time) {
 	p.net.lines.mu.Lock()
 	defer p.net.lines.mu.Unlock()
 	p.net.trace.note(p.name, "hangs", fmt.Sprint("up ", up, " down ", down))
+	p.disturbed = later(p.disturbed, until)
 	if up {
-		p.up.hangs = until
+		p.up.hangs = later(p.up.hangs, until)
 	}
 	if down {
-		p.down.hangs = until
+		p.down.hangs = later(p.down.hangs, until)
 	}
 }
 
@@ -264,6 +266,23 @@ func (p *process) leave() {
 	defer p.net.lines.mu.Unlock()
 	p.net.trace.note(p.name, "leaves")
 	p.dead = true
-	p.net.open += open
-	p.net.messages += messages
+	p.net.said.open += open
+	p.net.said.messages += messages
 }
+
+// calm implements [link].
+func (p *process) calm() time.Time {
+	connected := p.nc.IsConnected() // which must not be asked with the lines locked
+	p.net.lines.mu.Lock()
+	defer p.net.lines.mu.Unlock()
+	if !connected {
+		return time.Now()
+	}
+	return p.disturbed
+}
+
+// wait implements [link].
+func (p *process) wait(ctx context.Context, d time.Duration) bool { return wait(ctx, d) }
+
+// simulated implements [link].
+func (p *process) simulated() *conn { return nil }

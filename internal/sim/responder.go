@@ -55,6 +55,11 @@ var (
 	bookRPC = staterpc.RPC[int, book, change]{Name: "sim.book", Version: 1, Codec: plain{}}
 	feedRPC = piperpc.RPC[int, change]{Name: "sim.feed", Version: 1, Codec: plain{}}
 
+	// What all callers share.
+	sharedBookRPC = staterpc.RPC[int, book, change]{Name: "sim.shared.book", Version: 1, Codec: plain{}}
+	sharedFeedRPC = piperpc.RPC[int, change]{Name: "sim.shared.feed", Version: 1, Codec: plain{}}
+	tapeRPC       = piperpc.RPC[int, item]{Name: "sim.tape", Version: 1, Codec: plain{}}
+
 	quote1RPC = unaryrpc.RPC[oldQuote, oldAnswer]{Name: "sim.quote", Version: 1, Codec: plain{}}
 	quote2RPC = unaryrpc.RPC[query, answer]{Name: "sim.quote", Version: 2, Codec: plain{}}
 
@@ -75,26 +80,31 @@ func apply(b book, c change) book { return book{b.N + 1, b.Sum*31 + c.By} }
 
 // A responder is a process that serves.
 type responder struct {
-	world     *world
-	name      string
-	conn      link
-	server    *bus.Server
-	publisher *staterpc.Publisher[book, change]
+	world    *world
+	name     string
+	conn     link
+	server   *bus.Server
+	source   *source
+	requests *requests // nil where they are not seen
+	versions []int     // of the family
+	leaving  bool      // guarded by the world's changed
 }
 
 // serve starts a responder of some versions; one that serves no others is alone
 // with the near RPCs.
 func (w *world) serve(name string, node int, d delays, versions ...int) *responder {
-	r := &responder{world: w, name: name, conn: w.net.dial(name, node, d)}
+	r := &responder{world: w, name: name, conn: w.net.dial(name, node, d), versions: versions}
+	r.requests = r.conn.simulated().requests()
 	handlers := []bus.Handler{nearRPC.Handler(r.answer), streamRPC.Handler(r.list)}
 	if len(versions) > 0 {
 		w.publish.Lock()
-		r.publisher = staterpc.NewPublisher(w.book, apply, 2000).
-			Keep(staterpc.Backlog[change]{Updates: w.backlog})
-		w.publishers = append(w.publishers, r.publisher)
+		r.source = &source{conn: r.conn.simulated(), Publisher: staterpc.NewPublisher(w.book, apply, 2000).
+			Keep(staterpc.Backlog[change]{Updates: w.backlog})}
+		w.publishers = append(w.publishers, r.source)
 		w.publish.Unlock()
 		handlers = append(handlers, addRPC.Handler(r.answer), getRPC.Handler(r.answer), tellRPC.Handler(r.tell),
-			listRPC.Handler(r.list), bookRPC.Handler(r.follow), feedRPC.Handler(r.feed))
+			listRPC.Handler(r.list), bookRPC.Handler(r.follow), feedRPC.Handler(r.feed),
+			sharedBookRPC.Handler(r.follow).Shared(), sharedFeedRPC.Handler(r.feed).Shared(), tapeRPC.Handler(r.tape).Shared())
 	}
 	for _, v := range versions {
 		for _, h := range quotes.Handlers(r.answer) {
@@ -108,19 +118,35 @@ func (w *world) serve(name string, node int, d delays, versions ...int) *respond
 	if err != nil {
 		w.oracle.broken("I3", "%s does not serve: %v", name, err)
 	}
+	w.changed.Lock()
+	defer w.changed.Unlock()
+	w.all = append(w.all, r)
 	return r
 }
 
 func (r *responder) close() {
 	_ = r.server.Close() // of a process that died nothing is expected
-	r.world.retire(r.publisher)
+	r.world.retire(r.source)
 	r.conn.leave()
 }
 
+// drain has the process leave. A stopped one does when it goes on.
+func (r *responder) drain(ctx context.Context) {
+	r.conn.wait(ctx, 0)
+	r.world.changed.Lock()
+	r.leaving = true
+	r.world.changed.Unlock()
+	r.world.trace.note(r.name, "drains")
+	_ = r.server.Drain(ctx) // its handlers may take longer, and its connection be cut
+	r.world.trace.note(r.name, "has drained")
+	r.conn.wait(ctx, 0)
+	r.close()
+}
+
 func (r *responder) answer(ctx context.Context, q query) (answer, error) {
-	_, _, done := r.world.oracle.starts(ctx, q.Caller, r.name, q.Call)
+	_, _, done := r.world.oracle.starts(ctx, r, q)
 	defer done()
-	if !wait(ctx, q.Takes) {
+	if !r.conn.wait(ctx, q.Takes) {
 		return answer{}, context.Cause(ctx)
 	}
 	return answer{Call: q.Call, Pad: pad(q.Size)}, nil
@@ -133,11 +159,11 @@ func (r *responder) tell(ctx context.Context, q query) error {
 
 func (r *responder) list(ctx context.Context, q query) (iter.Seq2[item, error], error) {
 	o := r.world.oracle
-	run, n, done := o.starts(ctx, q.Caller, r.name, q.Call)
+	run, n, done := o.starts(ctx, r, q)
 	return func(yield func(item, error) bool) {
 		defer done()
 		for i := range q.Count {
-			if !wait(ctx, q.Takes) {
+			if !r.conn.wait(ctx, q.Takes) {
 				yield(item{}, context.Cause(ctx))
 				return
 			}
@@ -155,11 +181,11 @@ func (r *responder) list(ctx context.Context, q query) (iter.Seq2[item, error], 
 }
 
 func (r *responder) follow(ctx context.Context, _ int) (book, iter.Seq2[change, error], error) {
-	return r.publisher.Watch(ctx)
+	return r.source.Watch(ctx)
 }
 
 func (r *responder) feed(ctx context.Context, _ int) (iter.Seq2[change, error], error) {
-	_, changes, err := r.publisher.Watch(ctx)
+	_, changes, err := r.source.Watch(ctx)
 	return changes, err
 }
 

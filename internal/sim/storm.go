@@ -15,9 +15,7 @@ func (w *world) storm(r *rand.Rand) {
 	until, gap := time.Now().Add(between(r, w.scale.storm/3, w.scale.storm)), between(r, 100*time.Millisecond, 3*time.Second)
 	for time.Now().Before(until) {
 		wait(context.Background(), between(r, time.Millisecond, gap))
-		w.oracle.mu.Lock()
-		w.oracle.report.Faults++
-		w.oracle.mu.Unlock()
+		w.count(func(r *Report) { r.Faults++ })
 		w.fault(r)
 	}
 	w.net.settle()
@@ -25,7 +23,7 @@ func (w *world) storm(r *rand.Rand) {
 
 // fault begins one, and undoes it in the background.
 func (w *world) fault(r *rand.Rand) {
-	switch r.IntN(10) {
+	switch r.IntN(14) {
 	case 0, 1:
 		w.cut(r, w.anyone(r))
 	case 2, 3:
@@ -40,11 +38,17 @@ func (w *world) fault(r *rand.Rand) {
 		w.drain(r)
 	case 9:
 		w.cutAll(r)
+	case 10, 11:
+		w.stop(r, w.anyone(r).simulated())
+	case 12:
+		w.jump(r)
+	case 13:
+		w.upgrade(r)
 	}
 }
 
-// later does something after a while, before the storm is over for good.
-func (w *world) later(d time.Duration, do func()) {
+// soon does something after a while, before the storm is over for good.
+func (w *world) soon(d time.Duration, do func()) {
 	w.others.Go(func() {
 		wait(context.Background(), d)
 		do()
@@ -77,7 +81,7 @@ func (w *world) anyone(r *rand.Rand) link {
 func (w *world) cut(r *rand.Rand, c link) {
 	c.sever(onceIn(r, 2))
 	node := r.IntN(w.nodes)
-	w.later(spell(r), func() { c.back(node) })
+	w.soon(spell(r), func() { c.back(node) })
 }
 
 // cutAll is a broker that restarts.
@@ -110,11 +114,11 @@ func (w *world) hang(r *rand.Rand, c link) {
 	lasts := spell(r)
 	way := r.IntN(3)
 	c.hang(way != 1, way != 2, time.Now().Add(lasts))
-	w.later(lasts, func() {}) // it is a fault until then
+	w.soon(lasts, func() {}) // it is a fault until then
 	if onceIn(r, 2) {
 		node := r.IntN(w.nodes)
 		away := spell(r)
-		w.later(lasts-time.Microsecond, func() {
+		w.soon(lasts-time.Microsecond, func() {
 			c.sever(false)
 			wait(context.Background(), away)
 			c.back(node)
@@ -130,7 +134,7 @@ func (w *world) split(r *rand.Rand) {
 		return
 	}
 	w.net.split(a, b)
-	w.later(lasts, func() { w.net.join(a, b) })
+	w.soon(lasts, func() { w.net.join(a, b) })
 }
 
 // crashCaller has one die and another come.
@@ -141,34 +145,39 @@ func (w *world) crashCaller(r *rand.Rand) {
 	w.callers = slices.Delete(w.callers, n, n+1)
 	w.changed.Unlock()
 	w.arrive(r)
-	c.conn.kill()
+	noticed := w.die(r, c.conn)
 	died := time.Now()
 	w.others.Go(func() {
 		c.close()
-		w.released(c.name, died)
+		w.released(c, died, noticed)
 	})
 }
 
-// released waits until no handler runs for a caller that died.
-func (w *world) released(name string, died time.Time) {
-	for w.oracle.handlers(name) > 0 {
-		if time.Since(died) > longest+release {
-			w.oracle.broken("I5", "%d handlers run for %s, which died %v ago", w.oracle.handlers(name), name, time.Since(died))
-			return
-		}
-		wait(context.Background(), 10*time.Millisecond)
+// unnoticed is how long a broker does not know of a process that died: longer than
+// the others need.
+const unnoticed = release + time.Second
+
+// die ends a process, and reports whether its broker noticed. A real one does.
+func (w *world) die(r *rand.Rand, c link) (noticed bool) {
+	if s := c.simulated(); onceIn(r, 2) && s != nil {
+		s.vanish(unnoticed)
+		w.soon(unnoticed, func() {}) // requests go there until then
+		return false
 	}
-	w.oracle.mu.Lock()
-	defer w.oracle.mu.Unlock()
-	w.oracle.report.Release = max(w.oracle.report.Release, time.Since(died))
+	c.kill()
+	return true
 }
 
 // crashResponder has one die, and another come, at once or later.
 func (w *world) crashResponder(r *rand.Rand) {
 	p := w.replace(r)
 	if p != nil {
-		p.conn.kill()
-		w.others.Go(p.close)
+		noticed := w.die(r, p.conn)
+		died := time.Now()
+		w.others.Go(func() {
+			p.close()
+			w.givenUp(p, died, noticed)
+		})
 	}
 }
 
@@ -181,10 +190,7 @@ func (w *world) drain(r *rand.Rand) {
 	w.others.Go(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), patience)
 		defer cancel()
-		w.trace.note(p.name, "drains")
-		_ = p.server.Drain(ctx) // its handlers may take longer, and its connection be cut
-		w.trace.note(p.name, "has drained")
-		p.close()
+		p.drain(ctx)
 	})
 }
 
@@ -197,4 +203,34 @@ func (w *world) replace(r *rand.Rand) *responder {
 	w.changed.Unlock()
 	w.join(r)
 	return p
+}
+
+// stop has a process stop and go on. The broker may give it up meanwhile.
+func (w *world) stop(r *rand.Rand, c *conn) {
+	lasts, node := spell(r), r.IntN(w.nodes)
+	if c == nil {
+		return
+	}
+	w.count(func(r *Report) { r.Stops++ })
+	c.stop(time.Now().Add(lasts))
+	w.soon(lasts+wakes, func() {})
+	if w.pings > 0 && lasts > w.pings {
+		w.soon(w.pings, func() { c.givenUp(node) })
+	}
+}
+
+// jump moves the clock of a caller, also of the one that nothing else happens to.
+func (w *world) jump(r *rand.Rand) {
+	by := spell(r)
+	if onceIn(r, 2) {
+		by = -by
+	}
+	w.changed.Lock()
+	c := slices.Concat(w.callers, []*caller{w.neighbour})[r.IntN(len(w.callers)+1)].conn.simulated()
+	w.changed.Unlock()
+	if c == nil {
+		return
+	}
+	w.count(func(r *Report) { r.Jumps++ })
+	c.jump(by)
 }

@@ -115,14 +115,19 @@ func (w *world) settled() {
 // leave ends everything, and checks that nothing is left.
 func (w *world) leave(neighbour *caller, home *responder) {
 	for _, c := range append(w.callers, neighbour) {
+		c.stop()
+	}
+	home.requests.patience(w.oracle, neighbour.client.Snapshot().ID)
+	w.emptied()
+	for _, c := range append(w.callers, neighbour) {
 		c.close()
 	}
 	for _, r := range append(w.responders, home) {
 		r.close()
 	}
-	open, messages, slow := w.net.close()
-	if open > 0 {
-		w.oracle.broken("I5", "%d subscriptions are left", open)
+	said := w.net.close()
+	if said.open > 0 {
+		w.oracle.broken("I5", "%d subscriptions are left", said.open)
 	}
-	w.oracle.report.Messages, w.oracle.report.Slow = messages, slow
+	w.oracle.report.Messages, w.oracle.report.Slow, w.oracle.report.Aged = said.messages, said.slow, said.aged
 }

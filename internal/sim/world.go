@@ -22,8 +22,7 @@ import (
 // after which one attempt succeeds, with the silence before it.
 const (
 	recovery = 10*time.Second + flow.SilenceBound + 2*time.Second
-	release  = flow.SilenceBound + 2*time.Second // of a dead caller's handlers
-	ending   = 15 * time.Second                  // of a call once nothing breaks any more
+	ending   = 15 * time.Second // of a call once nothing breaks any more
 )
 
 // A Report counts what happened in one schedule or several.
@@ -35,10 +34,20 @@ type Report struct {
 	States         int              // states and updates of followers that were checked
 	Lost, Resumed  int              // streams of followers
 	Faults         int
+	Stops, Jumps   int // of them: processes that were stopped, clocks that jumped
+	Upgrades       int // responders that were replaced by one with the next versions
+	Overlaps       int // moments with responders of the old version alone and of the new one alone
+	Aged           int // requests that were too old when they came
+	Shared         int // streams that were read through a shared feed
 	Slow           int // connections that a broker cut because it held too much for them
 	Messages       int
 	Recovery       time.Duration    // the longest until a follower was up to date after the last fault
-	Release        time.Duration    // the longest that a dead caller's handlers ran on
+	Release        time.Duration    // the longest that somebody who was left alone had something of one who died
+	Unheard        time.Duration    // the same, of one whose broker knew
+	Empty          time.Duration    // the longest until nothing was held any more after everybody had left
+	Queued, Behind int              // most bytes that one reader was behind, of a stream and of a feed
+	OnWay          int64            // most bytes on their way to one client
+	Values, Kept   int64            // most bytes of a client's values and larger windows, of a responder's feeds
 	Near           time.Duration    // the longest call of the caller that nothing happens to
 	Codes          map[bus.Code]int // of calls that failed
 }
@@ -57,10 +66,23 @@ func (r *Report) Add(o Report) {
 	r.Lost += o.Lost
 	r.Resumed += o.Resumed
 	r.Faults += o.Faults
+	r.Stops += o.Stops
+	r.Jumps += o.Jumps
+	r.Upgrades += o.Upgrades
+	r.Overlaps += o.Overlaps
+	r.Aged += o.Aged
+	r.Shared += o.Shared
 	r.Slow += o.Slow
 	r.Messages += o.Messages
 	r.Recovery = max(r.Recovery, o.Recovery)
 	r.Release = max(r.Release, o.Release)
+	r.Unheard = max(r.Unheard, o.Unheard)
+	r.Empty = max(r.Empty, o.Empty)
+	r.Queued = max(r.Queued, o.Queued)
+	r.Behind = max(r.Behind, o.Behind)
+	r.OnWay = max(r.OnWay, o.OnWay)
+	r.Values = max(r.Values, o.Values)
+	r.Kept = max(r.Kept, o.Kept)
 	r.Near = max(r.Near, o.Near)
 	if r.Codes == nil {
 		r.Codes = map[bus.Code]int{}
@@ -71,11 +93,12 @@ func (r *Report) Add(o Report) {
 }
 
 // Row returns the columns of the table in docs/reliability.md: schedules (of each
-// scale), faults, calls, pipes read whole, states checked, streams lost and resumed,
-// the longest recovery and release, broken promises.
+// scale), faults (processes stopped, clocks moved), calls, pipes read whole, states
+// checked, streams lost and resumed, the longest recovery and release, broken
+// promises.
 func (r Report) Row(broken int) string {
-	return fmt.Sprintf("%d (%d, %d, %d) | %d | %d | %d | %d | %d, %d | %.1f s | %.1f s | %d",
-		r.Schedules, r.Scales[small], r.Scales[middle], r.Scales[large], r.Faults, r.Calls, r.Whole, r.States, r.Lost, r.Resumed, r.Recovery.Seconds(), r.Release.Seconds(), broken)
+	return fmt.Sprintf("%d (%d, %d, %d) | %d (%d, %d) | %d | %d | %d | %d, %d | %.1f s | %.1f s | %d",
+		r.Schedules, r.Scales[small], r.Scales[middle], r.Scales[large], r.Faults, r.Stops, r.Jumps, r.Calls, r.Whole, r.States, r.Lost, r.Resumed, r.Recovery.Seconds(), r.Release.Seconds(), broken)
 }
 
 // A Result is what became of one schedule.
@@ -110,15 +133,20 @@ type world struct {
 
 	publish    sync.Mutex // guards the fields below
 	book       book
-	publishers []*staterpc.Publisher[book, change]
+	publishers []*source
 	backlog    int
 
 	over       atomic.Bool // the storm is: everybody reads at once
+	neighbour  *caller
 	callers    []*caller
 	responders []*responder
+	home       *responder
+	pings      time.Duration // after which a broker gives up who is stopped; 0 is never
 	named      int
+	upgrades   int
+	all        []*responder   // that there ever were
 	others     sync.WaitGroup // the ends of processes
-	changed    sync.Mutex     // guards callers and responders
+	changed    sync.Mutex     // guards callers, responders and all
 }
 
 // brokersMost is how many there are in a schedule, at most.
@@ -142,6 +170,7 @@ func simulated(w *world, short bool) brokers {
 func RunAlone(seed uint64) Result {
 	return schedule(seed, 1, func(w *world, short bool) brokers {
 		n := simulated(w, short).(*network)
+		n.common = true
 		if w.mayRestart() {
 			w.restart = n.restart
 		}
@@ -159,6 +188,9 @@ func schedule(seed uint64, most int, connect func(w *world, short bool) brokers)
 	w.nodes = min(1+r.IntN(w.scale.nodes), most)
 	w.oracle = newOracle(w.trace)
 	w.backlog = []int{0, 20, 1000}[r.IntN(3)]
+	if onceIn(r, 2) {
+		w.pings = between(r, 500*time.Millisecond, 5*time.Second)
+	}
 	w.delay = delays{least: 20 * time.Microsecond, most: between(r, 50*time.Microsecond, 20*time.Millisecond)}
 	if onceIn(r, 2) {
 		w.delay.late, w.delay.latest = 50, between(r, 10*time.Millisecond, 3*time.Second)
@@ -177,6 +209,7 @@ func (w *world) play(r *rand.Rand) {
 		w.join(r)
 	}
 	neighbour := w.call("neighbour", 0, steady)
+	w.home, w.neighbour = home, neighbour
 	if w.restart == nil {
 		neighbour.work.Go(func() { neighbour.visit(home) })
 		neighbour.work.Go(func() { neighbour.stay(home) })
@@ -187,6 +220,7 @@ func (w *world) play(r *rand.Rand) {
 	ctx, stop := context.WithCancel(context.Background())
 	var ticking sync.WaitGroup
 	ticking.Go(func() { w.tick(ctx, w.dice.of("truth").rand()) })
+	ticking.Go(func() { w.watch(ctx) })
 
 	w.storm(r)
 	w.over.Store(true)
@@ -210,7 +244,11 @@ func (w *world) name(kind string) string {
 
 // join adds a responder.
 func (w *world) join(r *rand.Rand) *responder {
-	p := w.serve(w.name("responder"), r.IntN(w.nodes), w.delay, w.versions(r)...)
+	return w.enlist(w.serve(w.name("responder"), r.IntN(w.nodes), w.delay, w.versions(r)...))
+}
+
+// enlist has a responder take part in the storm.
+func (w *world) enlist(p *responder) *responder {
 	w.changed.Lock()
 	defer w.changed.Unlock()
 	w.responders = append(w.responders, p)
@@ -241,16 +279,41 @@ func (w *world) tick(ctx context.Context, r *rand.Rand) {
 			w.oracle.truth = append(w.oracle.truth, w.book.Sum)
 			w.oracle.mu.Unlock()
 			for _, p := range w.publishers {
-				p.Publish(c)
+				p.publish(c)
 			}
 			w.publish.Unlock()
 		}
 	}
 }
 
-// retire takes a publisher out.
-func (w *world) retire(p *staterpc.Publisher[book, change]) {
+// A source is what a responder has of the shared state.
+type source struct {
+	*staterpc.Publisher[book, change]
+	conn *conn    // nil: it is never stopped
+	held []change // that came while it was stopped
+}
+
+func (s *source) publish(c change) {
+	s.held = append(s.held, c)
+	if s.conn.isStopped() {
+		return
+	}
+	for _, c := range s.held {
+		s.Publish(c)
+	}
+	s.held = nil
+}
+
+// retire takes a source out.
+func (w *world) retire(s *source) {
 	w.publish.Lock()
 	defer w.publish.Unlock()
-	w.publishers = slices.DeleteFunc(w.publishers, func(o *staterpc.Publisher[book, change]) bool { return o == p })
+	w.publishers = slices.DeleteFunc(w.publishers, func(o *source) bool { return o == s })
+}
+
+// count changes the report.
+func (w *world) count(how func(*Report)) {
+	w.oracle.mu.Lock()
+	defer w.oracle.mu.Unlock()
+	how(&w.oracle.report)
 }
