@@ -55,6 +55,7 @@ func (c *caller) start() {
 		"old":   func(r *rand.Rand) { c.ask(r, "old quote", oldQuotes(c.client), false, 1) },
 		"new":   func(r *rand.Rand) { c.ask(r, "new quote", quote2RPC.Client(c.client), false, 2) },
 		"tape":  c.play,
+		"tapes": c.play,
 		"burst": c.burst,
 		"tell":  c.tell,
 		"list":  func(r *rand.Rand) { c.read(r, "list", listRPC.Client(c.client)) },
