@@ -54,6 +54,7 @@ func (c *caller) start() {
 		"quote": func(r *rand.Rand) { c.ask(r, "quote", quotes.Client(c.client), false, 1, 2) },
 		"old":   func(r *rand.Rand) { c.ask(r, "old quote", oldQuotes(c.client), false, 1) },
 		"new":   func(r *rand.Rand) { c.ask(r, "new quote", quote2RPC.Client(c.client), false, 2) },
+		"none":  c.miss,
 		"tape":  c.play,
 		"tapes": c.play,
 		"burst": c.burst,

@@ -63,6 +63,8 @@ var (
 	quote1RPC = unaryrpc.RPC[oldQuote, oldAnswer]{Name: "sim.quote", Version: 1, Codec: plain{}}
 	quote2RPC = unaryrpc.RPC[query, answer]{Name: "sim.quote", Version: 2, Codec: plain{}}
 
+	quote9RPC = unaryrpc.RPC[query, answer]{Name: "sim.quote", Version: 9} // which nobody serves
+
 	quotes = versioned.New(quote2RPC, versioned.Via(quote1RPC,
 		unaryrpc.Convert[oldQuote, oldAnswer, query, answer](
 			func(q query) oldQuote { return oldQuote{q.Call, q.Caller} },
@@ -140,6 +142,18 @@ func (r *responder) drain(ctx context.Context) {
 	_ = r.server.Drain(ctx) // its handlers may take longer, and its connection be cut
 	r.world.trace.note(r.name, "has drained")
 	r.conn.wait(ctx, 0)
+	r.close()
+}
+
+// drain has a responder leave.
+func (r *responder) drain(ctx context.Context) {
+	r.conn.wait(ctx, 0)
+	r.conn.net.mu.Lock()
+	r.leaving = true
+	r.conn.net.mu.Unlock()
+	r.world.trace.note(r.name, "drains")
+	_ = r.server.Drain(ctx) // its handlers may take longer, and its connection be cut
+	r.world.trace.note(r.name, "has drained")
 	r.close()
 }
 

@@ -126,3 +126,14 @@ func oldQuotes(caller bus.Caller) unaryrpc.Func[query, answer] {
 		return answer{Call: a.Of}, err
 	}
 }
+
+// miss calls a version that there is not, and is told so where there are others.
+func (c *caller) miss(r *rand.Rand) {
+	o := c.world.oracle
+	of := o.begin(c.name, "quote of another version", false, 0)
+	_, err := quote9RPC.Client(c.client)(c.ctx, c.query(r, of))
+	o.end(of, err)
+	if !errors.Is(err, bus.Unserved) {
+		c.wanted(of, err)
+	}
+}
