@@ -252,7 +252,7 @@ func (c *caller) jobOf(n uint64) (j job, version int, patience time.Duration) {
 		version = againRPC.Version
 	}
 	if n%2 == 0 {
-		patience = 3 * time.Second
+		patience = 5 * time.Second
 		j.Deadline = time.Now().Add(patience).UnixNano()
 	}
 	return j, version, patience

@@ -42,7 +42,7 @@ var faults = []fault{
 	{kind: "network: 50 ms more each way", strike: delayLink, harmless: true},
 	{kind: "network: 256 KiB/s", strike: limitLink},
 	{kind: "broker: a right taken away and given back", strike: refuse, codes: []bus.Code{bus.Denied}},
-	{kind: "broker: max_payload lowered to 256 KiB", strike: lowerPayload, cheap: true, harmless: true},
+	{kind: "broker: max_payload lowered to 256 KiB", strike: lowerPayload, harmless: true},
 	{kind: "broker: max_payload lowered to 16 KiB", strike: lowerPayloadMuch},
 }
 

@@ -5,7 +5,6 @@ package soak
 import (
 	"encoding/json"
 	"fmt"
-	"path/filepath"
 	"strings"
 	"sync"
 	"syscall"
@@ -34,15 +33,17 @@ type fleet struct {
 	responders []*responderProcess
 	callers    []*callerProcess
 	links      []*broker.Proxy // of a responder, two callers and the leaf node
-	records    string          // folder
 	began      time.Time
+	events     []event       // faults so far
+	calm       time.Time     // since the last of them
 	used       time.Duration // of processors, before that
 
 	mu       sync.Mutex // guards the fields below
 	failures []failure
 	endings  []ending
 	holes    []hole
-	broken   int // promises, told by callers
+	starts   map[callID][]start // of handlers
+	broken   int                // promises, told by callers
 }
 
 // A responderProcess is one responder, over all its processes.
@@ -63,7 +64,7 @@ type callerProcess struct {
 
 // newFleet starts everything, and returns when all states are there.
 func newFleet(t *testing.T, s scale) *fleet {
-	f := &fleet{t: t, records: t.TempDir()}
+	f := &fleet{t: t, starts: map[callID][]start{}}
 	var err error
 	if f.undertaker, err = newUndertaker(); err != nil {
 		t.Fatal(err)
@@ -104,6 +105,7 @@ func newFleet(t *testing.T, s scale) *fleet {
 		t.Fatalf("the fleet does not come up: %s", late)
 	}
 	f.began, f.used = time.Now(), processors()
+	f.calm = f.began
 	return f
 }
 
@@ -131,7 +133,13 @@ func (f *fleet) must(err error) {
 func (f *fleet) serve(r *responderProcess) error {
 	ready := make(chan struct{})
 	name := fmt.Sprint("responder-", time.Now().UnixNano())
-	p, err := role(f.undertaker, name, "responder", responderSpec{r.place, filepath.Join(f.records, name)}, func(string) { close(ready) })
+	p, err := role(f.undertaker, name, "responder", responderSpec{r.place}, func(line string) {
+		if line == "ready" {
+			close(ready)
+			return
+		}
+		f.hearStart(line)
+	})
 	if err != nil {
 		return err
 	}
@@ -160,6 +168,24 @@ func (f *fleet) await(ready <-chan struct{}, p *process) error {
 	case <-time.After(patience):
 		return fmt.Errorf("%s is not ready", p.name)
 	}
+}
+
+// A callID is one call.
+type callID struct {
+	caller int
+	n      uint64
+}
+
+// hearStart takes down that a handler has started.
+func (f *fleet) hearStart(line string) {
+	s, err := readStart(line)
+	if err != nil {
+		f.t.Errorf("a responder says %q", line)
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	id := callID{s.caller, s.n}
+	f.starts[id] = append(f.starts[id], s)
 }
 
 // hear takes down what a caller says.

@@ -48,7 +48,7 @@ func TestMain(m *testing.M) {
 // with the conductor at the latest.
 func play(role string) int {
 	roles := map[string]func(spec []byte) error{
-		"caller": beCaller, "responder": beResponder, "undertaker": beUndertaker, "conductor": beConductor,
+		"caller": beCaller, "responder": beResponder, "undertaker": beUndertaker, "conductor": beConductor, "feeder": beFeeder, "watcher": beWatcher,
 	}
 	if err := roles[role]([]byte(os.Getenv(specVariable))); err != nil {
 		fmt.Fprintf(os.Stderr, "%s: %v\n", role, err)

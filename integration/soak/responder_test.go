@@ -4,13 +4,13 @@ package soak
 
 import (
 	"context"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"iter"
 	"math/rand/v2"
 	"os"
 	"os/signal"
+	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -22,10 +22,7 @@ import (
 )
 
 // A responderSpec is what a responder is told.
-type responderSpec struct {
-	URL    string
-	Record string // file for the calls that it starts
-}
+type responderSpec struct{ URL string }
 
 const (
 	topics       = 10                     // of each responder's books
@@ -46,16 +43,12 @@ func beResponder(text []byte) error {
 	}()
 	leave, stop := signal.NotifyContext(ctx, syscall.SIGTERM)
 	defer stop()
-	file, err := os.OpenFile(spec.Record, os.O_CREATE|os.O_EXCL|os.O_APPEND|os.O_WRONLY, 0o600)
-	if err != nil {
-		return err
-	}
 	nc, err := bus.Connect(spec.URL, nats.UserInfo("pricer", "pricer"), nats.DontRandomize())
 	if err != nil {
 		return err
 	}
 	defer nc.Close()
-	r := &responder{record: file}
+	r := &responder{}
 	var publishing sync.WaitGroup
 	defer publishing.Wait()
 	defer cancel()
@@ -79,16 +72,13 @@ func beResponder(text []byte) error {
 }
 
 // A responder is what the handlers of one process have in common.
-type responder struct {
-	record  *os.File
-	sources []*source
-}
+type responder struct{ sources []*source }
 
-// work carries out a job. That it has started is on record before anything else,
-// and stays there whatever becomes of this process.
+// work carries out a job. That it has started is told before anything else, in one
+// write, so that the conductor has it whatever becomes of this process.
 func (r *responder) work(ctx context.Context, j job) (receipt, error) {
-	version := bus.IncomingCall(ctx).RPC.Version
-	if _, err := r.record.Write(start{j.Caller, version, j.N, time.Now().UnixNano(), j.Deadline}.append(nil)); err != nil {
+	started := start{j.Caller, bus.IncomingCall(ctx).RPC.Version, j.N, time.Now().UnixNano(), j.Deadline}
+	if _, err := os.Stdout.WriteString(started.line()); err != nil {
 		return receipt{}, err
 	}
 	if err := pause(ctx, j.Work); err != nil {
@@ -154,25 +144,18 @@ func pause(ctx context.Context, d time.Duration) error {
 	}
 }
 
-// A start is the record of a handler that began.
+// A start is a handler that began.
 type start struct {
 	caller, version int
 	n               uint64
-	at, deadline    int64
+	at, deadline    int64 // in nanoseconds since 1970; no deadline is 0
 }
 
-const startSize = 26
-
-func (s start) append(b []byte) []byte {
-	b = append(b, byte(s.caller), byte(s.version))
-	b = binary.BigEndian.AppendUint64(b, s.n)
-	b = binary.BigEndian.AppendUint64(b, uint64(s.at))
-	return binary.BigEndian.AppendUint64(b, uint64(s.deadline))
+func (s start) line() string {
+	return fmt.Sprintln("started", s.caller, s.version, s.n, s.at, s.deadline)
 }
 
-func readStart(b []byte) start {
-	return start{
-		int(b[0]), int(b[1]), binary.BigEndian.Uint64(b[2:]),
-		int64(binary.BigEndian.Uint64(b[10:])), int64(binary.BigEndian.Uint64(b[18:])),
-	}
+func readStart(line string) (s start, err error) {
+	_, err = fmt.Sscan(strings.TrimPrefix(line, "started "), &s.caller, &s.version, &s.n, &s.at, &s.deadline)
+	return s, err
 }

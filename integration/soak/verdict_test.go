@@ -5,8 +5,6 @@ package soak
 import (
 	"fmt"
 	"maps"
-	"os"
-	"path/filepath"
 	"runtime"
 	"slices"
 	"strings"
@@ -15,7 +13,7 @@ import (
 	"github.com/durabus/durabus/bus"
 )
 
-// during reports whether at is within the event, up to the begin of the next.
+// during reports whether at is within the event, after which the next one begins.
 func (e event) during(at time.Time) bool { return !at.Before(e.begin) && at.Before(e.calm) }
 
 // recovery is how long after e was mended a state that it interrupted had news
@@ -50,86 +48,74 @@ func later(a, b time.Time) time.Time {
 	return b
 }
 
-// failed counts the calls that failed in e, by code.
-func (f *fleet) failed(e event) map[string]int {
-	codes := map[string]int{}
+// blamed returns the event that a call failed of: the one in which it began, or the
+// one in which it ended if it began when the first was over, or could do no harm.
+func (f *fleet) blamed(c failure) int {
+	i := len(f.events) - 1
+	for i > 0 && c.Begin.Before(f.events[i].begin) {
+		i--
+	}
+	e := f.events[i]
+	if next := i + 1; next < len(f.events) && !f.events[next].harmless && (e.harmless || c.Begin.After(e.over)) && c.Ended.After(f.events[next].begin) {
+		return next
+	}
+	return i
+}
+
+// failed counts the calls that failed of each event, by code.
+func (f *fleet) failed() []map[string]int {
+	codes := make([]map[string]int, len(f.events))
+	for i := range codes {
+		codes[i] = map[string]int{}
+	}
 	for _, c := range f.failures {
-		if e.during(c.Ended) {
-			codes[string(c.Code)]++
-		}
+		codes[f.blamed(c)][string(c.Code)]++
 	}
 	return codes
 }
 
 // judge holds what happened against what was promised.
-func (f *fleet) judge(events []event) {
+func (f *fleet) judge() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	for _, e := range events {
+	for _, e := range f.events {
 		if took, worst := f.recoveries(e); len(took) > 0 && e.recovery(worst) > recoveryBound {
 			f.t.Errorf("%s, %s: a state had news again after %v; the bound is %v: %+v", e.kind, e.what, e.recovery(worst), recoveryBound, worst)
 		}
-		f.judgeCalls(e)
+		for _, h := range f.holes {
+			if e.harmless && h.Code != "" && h.Code != bus.Draining && e.during(h.From) && e.during(h.To) {
+				f.t.Errorf("%s, %s: a state was lost: %s", e.kind, e.what, h.Code)
+			}
+		}
 	}
 	for _, c := range f.failures {
-		if !slices.ContainsFunc(events, func(e event) bool { return e.during(c.Ended) }) {
-			f.t.Errorf("call %d of caller %d failed while nothing was wrong: %s, %s", c.N, c.Caller, c.Code, c.Message)
-		}
+		f.judgeCall(c)
 		if took := c.Ended.Sub(c.Begin); took > callBound {
 			f.t.Errorf("call %d of caller %d failed after %v; the bound is %v", c.N, c.Caller, took, callBound)
 		}
 	}
-	f.judgeStarts(f.starts())
+	f.judgeStarts()
 }
 
-func (f *fleet) judgeCalls(e event) {
+func (f *fleet) judgeCall(c failure) {
+	e := f.events[f.blamed(c)]
 	allowed := faulty
 	if e.codes != nil {
 		allowed = e.codes
 	}
-	for _, c := range f.failures {
-		if e.during(c.Ended) && (e.harmless || !slices.Contains(allowed, c.Code)) {
-			f.t.Errorf("%s, %s: call %d of caller %d (version %d, begun %v after it) failed after %v: %s, %s",
-				e.kind, e.what, c.N, c.Caller, c.Version, c.Begin.Sub(e.begin), c.Ended.Sub(c.Begin), c.Code, c.Message)
-		}
+	if e.harmless || !slices.Contains(allowed, c.Code) || c.Begin.After(f.calm) {
+		f.t.Errorf("%s, %s: call %d of caller %d (version %d, begun %v after it) failed after %v: %s, %s",
+			e.kind, e.what, c.N, c.Caller, c.Version, c.Begin.Sub(e.begin), c.Ended.Sub(c.Begin), c.Code, c.Message)
 	}
-	for _, h := range f.holes {
-		if e.harmless && h.Code != "" && h.Code != bus.Draining && e.during(h.To) {
-			f.t.Errorf("%s, %s: a state was lost: %s", e.kind, e.what, h.Code)
-		}
-	}
-}
-
-// A callID is one call.
-type callID struct {
-	caller int
-	n      uint64
-}
-
-// starts reads what the responders recorded.
-func (f *fleet) starts() map[callID][]start {
-	all := map[callID][]start{}
-	files, err := filepath.Glob(filepath.Join(f.records, "*"))
-	f.must(err)
-	for _, name := range files {
-		b, err := os.ReadFile(name)
-		f.must(err)
-		for ; len(b) >= startSize; b = b[startSize:] {
-			s := readStart(b)
-			id := callID{s.caller, s.n}
-			all[id] = append(all[id], s)
-		}
-	}
-	return all
 }
 
 // lateness is how long after its caller's deadline a handler may start that was
 // on its way in time: what the rule in docs/protocol.md cannot tell from clocks
 // that differ.
-const lateness = 2 * time.Second
+const lateness = time.Second
 
 // judgeStarts holds the handlers that started against how their calls ended.
-func (f *fleet) judgeStarts(all map[callID][]start) {
+func (f *fleet) judgeStarts() {
 	failed := map[callID]failure{}
 	for _, c := range f.failures {
 		failed[callID{c.Caller, c.N}] = c
@@ -137,7 +123,7 @@ func (f *fleet) judgeStarts(all map[callID][]start) {
 	for i, t := range f.ticks() {
 		for n := uint64(1); n <= t.Calls; n++ {
 			id := callID{i, n}
-			started := all[id]
+			started := f.starts[id]
 			c, bad := failed[id]
 			once := len(started) > 0 && started[0].version == onceRPC.Version
 			switch {
@@ -170,14 +156,16 @@ func spread(ds []time.Duration) (p50, p99, most time.Duration) {
 	return at(len(ds) / 2), at(len(ds) * 99 / 100), at(len(ds) - 1)
 }
 
-// progress is a line about an event, as it ends.
-func (f *fleet) progress(e event) string {
+// progress is a line about the last event, as it ends.
+func (f *fleet) progress() string {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	last := len(f.events) - 1
+	e := f.events[last]
 	took, worst := f.recoveries(e)
 	p50, _, most := spread(took)
 	line := fmt.Sprintf("%6.1f s  %s: %s; over after %v; %d states without news, again after %v (p50), %v (most); calls failed: %s",
-		time.Since(f.began).Seconds(), e.kind, e.what, e.over.Sub(e.begin).Round(time.Millisecond), len(took), p50, most, list(f.failed(e)))
+		time.Since(f.began).Seconds(), e.kind, e.what, e.over.Sub(e.begin).Round(time.Millisecond), len(took), p50, most, list(f.failed()[last]))
 	if most > slow {
 		line += fmt.Sprintf("; the slowest was topic %d of caller %d: %v", worst.Topic, worst.Caller, worst.Tried)
 	}
@@ -188,7 +176,7 @@ func (f *fleet) progress(e event) string {
 const slow = 3 * time.Second
 
 // table is what a run has measured.
-func (f *fleet) table(s scale, lasted time.Duration, events []event) string {
+func (f *fleet) table(s scale, lasted time.Duration) string {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	length := lasted.Seconds()
@@ -208,11 +196,12 @@ func (f *fleet) table(s scale, lasted time.Duration, events []event) string {
 	fmt.Fprintf(&b, "| processors | %.0f%% of %d |\n", 100*(processors()-f.used).Seconds()/length/float64(runtime.NumCPU()), runtime.NumCPU())
 	fmt.Fprintf(&b, "| lost silently, or otherwise not as promised | %d |\n", f.broken)
 	b.WriteString("\n| Fault | Times | States without news | whose streams ended | news again after: p50 | p99 | most | Calls failed |\n|---|---|---|---|---|---|---|---|\n")
+	failed := f.failed()
 	for i := range faults {
 		var times, ended int
 		var took []time.Duration
 		codes := map[string]int{}
-		for _, e := range events {
+		for k, e := range f.events {
 			if e.fault != &faults[i] {
 				continue
 			}
@@ -224,7 +213,7 @@ func (f *fleet) table(s scale, lasted time.Duration, events []event) string {
 					ended++
 				}
 			}
-			for code, n := range f.failed(e) {
+			for code, n := range failed[k] {
 				codes[code] += n
 			}
 		}
