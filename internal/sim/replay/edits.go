@@ -32,6 +32,14 @@ var edits = []edit{
 	swap("runtime/select.go", "j := cheaprandn(uint32(norder + 1))", "j := replayBelow(uint32(norder + 1))"),
 	swap("runtime/time.go", "t.rand = cheaprand()", "t.rand = replayBelow(1<<32 - 1)"),
 
+	// The order in which a select takes its timers, which is that of their channels in
+	// memory. A timer that is taken draws, unless it still lies among the others, and
+	// tidies those.
+	swap("runtime/select.go", "\t\tif c.timer != nil {\n\t\t\tblockTimerChan(c)\n\t\t}\n\t}\n\n\t// wait for someone to wake us up\n",
+		"\t\tif c.timer != nil && !replaying(gp) {\n\t\t\tblockTimerChan(c)\n\t\t}\n\t}\n"+
+			"\tif replaying(gp) {\n\t\tfor _, casei := range pollorder {\n\t\t\tif c := scases[casei].c; c.timer != nil {\n\t\t\t\tblockTimerChan(c)\n\t\t\t}\n\t\t}\n\t}\n\n"+
+			"\t// wait for someone to wake us up\n"),
+
 	// The order of maps: how keys are hashed, the seed of each map, and where an
 	// iteration begins.
 	swap("runtime/alg.go", "hashkey[i] = uintptr(bootstrapRand())", "hashkey[i] = uintptr(i+1) * 0x9e3779b9"),
