@@ -63,7 +63,7 @@ var (
 	quote1RPC = unaryrpc.RPC[oldQuote, oldAnswer]{Name: "sim.quote", Version: 1, Codec: plain{}}
 	quote2RPC = unaryrpc.RPC[query, answer]{Name: "sim.quote", Version: 2, Codec: plain{}}
 
-	quote9RPC = unaryrpc.RPC[query, answer]{Name: "sim.quote", Version: 9} // which nobody serves
+	quote9RPC = unaryrpc.RPC[query, answer]{Name: "sim.quote", Version: 9, Codec: plain{}} // which nobody serves
 
 	quotes = versioned.New(quote2RPC, versioned.Via(quote1RPC,
 		unaryrpc.Convert[oldQuote, oldAnswer, query, answer](
