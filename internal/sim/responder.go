@@ -145,18 +145,6 @@ func (r *responder) drain(ctx context.Context) {
 	r.close()
 }
 
-// drain has a responder leave.
-func (r *responder) drain(ctx context.Context) {
-	r.conn.wait(ctx, 0)
-	r.conn.net.mu.Lock()
-	r.leaving = true
-	r.conn.net.mu.Unlock()
-	r.world.trace.note(r.name, "drains")
-	_ = r.server.Drain(ctx) // its handlers may take longer, and its connection be cut
-	r.world.trace.note(r.name, "has drained")
-	r.close()
-}
-
 func (r *responder) answer(ctx context.Context, q query) (answer, error) {
 	_, _, done := r.world.oracle.starts(ctx, r, q)
 	defer done()
