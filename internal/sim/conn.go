@@ -199,8 +199,12 @@ func (c *conn) dies(flushed bool) {
 		c.stopped = nil
 		close(s.on)
 	}
-	if c.connected {
+	switch {
+	case c.connected:
 		c.leaveBroker(flushed)
+	case !flushed: // what it sent before an earlier cut is lost as well
+		c.up.lose()
+		c.forget()
 	}
 	c.release()
 }

@@ -78,8 +78,8 @@ const settle = 50 * time.Millisecond
 // happened to either end, or between them, since a moment before the call.
 func (c *caller) wanted(of *call, err error, versions ...int) {
 	e, ok := errors.AsType[*bus.Error](err)
-	if !ok || e.Code != bus.Unserved && e.Code != bus.NoResponder {
-		return
+	if !ok || e.Code != bus.Unserved && e.Code != bus.NoResponder || c.ctx.Err() != nil {
+		return // or it was given up before it knew
 	}
 	w, near := c.world, c.conn.simulated()
 	if near == nil {
