@@ -50,11 +50,8 @@ func (s *Server) last(ctx context.Context) (last []*endpoint) {
 	s.mu.Lock()
 	s.survey = v
 	s.mu.Unlock()
-	for i, name := range v.names {
-		packet := wire.AppendNumber(wire.Ask{Protocol: protocolVersion, Name: name}.Append(nil), uint64(i)+1)
-		if err := s.conn.Publish(wire.MenuAllSubject(name), wire.ControlSubject(s.instance, surveyToken, uint64(i)), packet); err != nil {
-			return nil // nobody can call over this connection
-		}
+	if s.askFleet(v) != nil {
+		return nil // nobody can call over this connection
 	}
 	enough := time.NewTimer(surveyWait)
 	defer enough.Stop()
@@ -69,6 +66,17 @@ func (s *Server) last(ctx context.Context) (last []*endpoint) {
 		last = append(last, p)
 	}
 	return last
+}
+
+// askFleet asks who serves what s does.
+func (s *Server) askFleet(v *survey) error {
+	for i, name := range v.names {
+		packet := wire.AppendNumber(wire.Ask{Protocol: protocolVersion, Name: name}.Append(nil), uint64(i)+1)
+		if err := s.conn.Publish(wire.MenuAllSubject(name), wire.ControlSubject(s.instance, surveyToken, uint64(i)), packet); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // surveyed takes the answer to a question of the survey.
@@ -95,7 +103,11 @@ func (s *Server) surveyed(number uint64, m transport.Msg) {
 	defer v.mu.Unlock()
 	before := len(v.only)
 	for _, version := range f.Versions {
-		delete(v.only, Description{Name: v.names[number], Version: int(version)}.String())
+		key := Description{Name: v.names[number], Version: int(version)}.String()
+		if p := v.only[key]; p != nil {
+			p.shut.Store(false)
+		}
+		delete(v.only, key)
 	}
 	if before > 0 && len(v.only) == 0 {
 		close(v.done)
@@ -103,24 +115,40 @@ func (s *Server) surveyed(number uint64, m transport.Msg) {
 }
 
 // callersGone returns when calls of points have stopped coming. Where they do not
-// stop by themselves they are refused, so that their callers stop sending. A
-// one-way call cannot be refused, and is carried out to the end.
-func callersGone(ctx context.Context, points []*endpoint) {
-	if quiet(ctx, points) {
+// stop by themselves they are refused, so that their callers stop sending, for as
+// long as nobody else is heard to serve the same: who did not answer the survey may
+// only have been late or out of reach, or has come since. A one-way call cannot be
+// refused, and is carried out to the end.
+func (s *Server) callersGone(ctx context.Context, points []*endpoint) {
+	if quiet(ctx, points, func() {}) {
 		return
 	}
-	var refusing []*endpoint
-	for _, p := range points {
+	s.mu.Lock()
+	v := s.survey
+	s.mu.Unlock()
+	quiet(ctx, v.refuse(), func() {
+		if err := s.askFleet(v); err != nil {
+			s.drops.add(dropSend, "error", err)
+		}
+	})
+}
+
+// refuse has the calls refused that can be and that nobody else is known to serve.
+func (v *survey) refuse() (refusing []*endpoint) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	for _, p := range v.only {
 		if p.Kind != OneWay {
 			p.shut.Store(true)
 			refusing = append(refusing, p)
 		}
 	}
-	quiet(ctx, refusing)
+	return refusing
 }
 
-// quiet reports whether calls of points stopped coming within quietLimit.
-func quiet(ctx context.Context, points []*endpoint) bool {
+// quiet reports whether calls of points stopped coming within quietLimit. It calls
+// each at once, and again whenever a survey may have been answered.
+func quiet(ctx context.Context, points []*endpoint, each func()) bool {
 	ctx, cancel := context.WithTimeout(ctx, quietLimit)
 	defer cancel()
 	count := func() (n uint64) {
@@ -131,9 +159,15 @@ func quiet(ctx context.Context, points []*endpoint) bool {
 	}
 	tick := time.NewTicker(quietFor / 5)
 	defer tick.Stop()
+	each()
+	asked := time.Now()
 	for n, since := count(), time.Now(); time.Since(since) < quietFor; {
 		select {
 		case <-tick.C:
+			if time.Since(asked) >= surveyWait {
+				each()
+				asked = time.Now()
+			}
 		case <-ctx.Done():
 			return false
 		}

@@ -35,7 +35,7 @@ func (s *Server) Drain(ctx context.Context) error {
 	s.leaving = true
 	subs := s.subs
 	s.mu.Unlock()
-	errs := drain(ctx, subs, last)
+	errs := s.drain(ctx, subs, last)
 	s.endStreams()
 	errs = append(errs, s.idle(ctx))
 	if err := s.conn.Flush(ctx); err != nil {
@@ -46,13 +46,13 @@ func (s *Server) Drain(ctx context.Context) error {
 
 // drain ends the subscriptions of requests, those of the endpoints in last when
 // no calls come any more.
-func drain(ctx context.Context, subs []subscription, last []*endpoint) (errs []error) {
+func (s *Server) drain(ctx context.Context, subs []subscription, last []*endpoint) (errs []error) {
 	callers := make(chan struct{}) // closed when those of last have gone
 	var wg sync.WaitGroup
 	wg.Go(func() {
 		defer close(callers)
 		if len(last) > 0 {
-			callersGone(ctx, last)
+			s.callersGone(ctx, last)
 		}
 	})
 	var mu sync.Mutex
