@@ -78,8 +78,8 @@ const settle = 50 * time.Millisecond
 // happened to either end, or between them, since a moment before the call.
 func (c *caller) wanted(of *call, err error, versions ...int) {
 	e, ok := errors.AsType[*bus.Error](err)
-	if !ok || e.Code != bus.Unserved && e.Code != bus.NoResponder || c.ctx.Err() != nil {
-		return // or it was given up before it knew
+	if !ok || e.Code != bus.Unserved && e.Code != bus.NoResponder || e.Err != nil {
+		return // or there was no time to ask
 	}
 	w, near := c.world, c.conn.simulated()
 	if near == nil {
