@@ -13,10 +13,11 @@ import (
 
 // How long something of a peer that died may remain, after the last that was heard
 // of it and after the last that happened to who has it; and where the broker knows
-// that it died, after a reconnect has settled.
+// that it died, after a reconnect has settled. There a heartbeat may have left just
+// before, and a request may have come just after.
 const (
 	release = flow.SilenceBound + flow.Tick
-	unheard = flow.UnheardBound + 2*flow.Tick
+	unheard = flow.UnheardBound + flow.BeatEvery + 2*flow.Tick
 )
 
 // lazy is how long a reader may take until it looks what came next.
