@@ -67,16 +67,18 @@ func TestACallIsFirstOnce(t *testing.T) {
 		call uint64
 		want bool
 	}{
-		"in order":                 {{1, true}, {2, true}, {3, true}, {3, false}, {1, false}},
-		"number 0":                 {{0, true}, {0, false}},
-		"late":                     {{5, true}, {3, true}, {4, true}, {3, false}, {5, false}},
-		"as late as can be":        {{1024, true}, {1, true}, {1, false}},
-		"too late":                 {{1025, true}, {1, false}},
-		"passed over once":         {{1, true}, {1025, true}, {2, true}, {2, false}, {1, false}},
-		"a number's place is free": {{7, true}, {7 + 1024, true}, {7 + 1024, false}},
-		"the one before, again":    {{1, true}, {1026, true}, {1025, true}, {1025, false}},
-		"a jump":                   {{1, true}, {1 << 60, true}, {1<<60 - 1023, true}, {1<<60 - 1024, false}, {1 << 60, false}},
-		"the greatest":             {{math.MaxUint64, true}, {math.MaxUint64, false}, {1, false}},
+		"in order":                    {{1, true}, {2, true}, {3, true}, {3, false}, {1, false}},
+		"number 0":                    {{0, true}, {0, false}},
+		"late":                        {{5, true}, {3, true}, {4, true}, {3, false}, {5, false}},
+		"as late as can be":           {{1024, true}, {1, true}, {1, false}},
+		"too late":                    {{1025, true}, {1, false}},
+		"passed over once":            {{1, true}, {1025, true}, {2, true}, {2, false}, {1, false}},
+		"a number's place is free":    {{7, true}, {7 + 1024, true}, {7 + 1024, false}},
+		"the one before, again":       {{1, true}, {1026, true}, {1025, true}, {1025, false}},
+		"a place is freed in passing": {{2, true}, {1025, true}, {1027, true}, {1026, true}, {1026, false}},
+		"at the ends of words":        {{63, true}, {64, true}, {63, false}, {64, false}, {127, true}, {128, true}, {127, false}, {128, false}},
+		"a jump":                      {{1, true}, {1 << 60, true}, {1<<60 - 1023, true}, {1<<60 - 1024, false}, {1 << 60, false}},
+		"the greatest":                {{math.MaxUint64, true}, {math.MaxUint64, false}, {1, false}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var s flow.Seen
@@ -86,5 +88,15 @@ func TestACallIsFirstOnce(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+func TestACallIsOldWhereNobodyCanTellWhetherItWasSeen(t *testing.T) {
+	var s flow.Seen
+	s.First(2000)
+	for call, want := range map[uint64]bool{2001: false, 2000: false, 1999: false, 977: false, 976: true, 1: true} {
+		if s.Old(call) != want {
+			t.Errorf("call %d is old: %t", call, !want)
+		}
 	}
 }

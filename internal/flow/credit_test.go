@@ -101,6 +101,20 @@ func TestMostOfALargeWindowIsUnderWayOnALongWay(t *testing.T) {
 	}
 }
 
+func TestAGrantIsDueForHalfAWindowOrAMiBOrAnEighth(t *testing.T) {
+	const kib, mib = 1 << 10, 1 << 20
+	for size, due := range map[uint64]uint64{256 * kib: 128 * kib, mib: 512 * kib, 4 * mib: mib, 8 * mib: mib, 72 * mib: 9 * mib} {
+		w := flow.NewWindow(size, size, 0)
+		w.Take(size)
+		if w.Release(due - 1) {
+			t.Errorf("of %d KiB a grant is due for less than %d", size/kib, due/kib)
+		}
+		if !w.Release(1) {
+			t.Errorf("of %d KiB no grant is due for %d", size/kib, due/kib)
+		}
+	}
+}
+
 func TestAWindowGrowsOnlyWhereItIsWhatTheSenderWaitsFor(t *testing.T) {
 	w := flow.NewWindow(100, 350, 0)
 	w.Take(100)

@@ -104,6 +104,21 @@ func TestAFrameIsNotDeliveredAgainFromAmongThoseThatWaited(t *testing.T) {
 	}
 }
 
+func TestWhatWaitsForItsTurnIsPutInOrderAndARepeatTakesNoRoom(t *testing.T) {
+	var got []uint64
+	deliver := func(s flow.Span, _ int) { got = append(got, s.Last) }
+	o := flow.NewOrder[int](0)
+	for range 300 {
+		for _, last := range []uint64{5, 3, 4, 2} {
+			o.Take(flow.Span{Before: last - 1, Last: last}, 0, 1, deliver)
+		}
+	}
+	o.Take(flow.Span{Before: 5, Last: 6}, 0, 1, deliver)
+	if whole := o.Take(flow.Span{Before: 0, Last: 1}, 0, 1, deliver); !whole || !slices.Equal(got, []uint64{1, 2, 3, 4, 5, 6}) {
+		t.Errorf("delivered up to %d", got)
+	}
+}
+
 func TestWhatWaitsForItsTurnIsBoundedInBytesAndMakesRoom(t *testing.T) {
 	const most = 4 << 20
 	n := 0
@@ -135,5 +150,10 @@ func TestARingKeepsWhatIsJustNotTooMuchNorTooOld(t *testing.T) {
 	}
 	if held, ok := r.Since(2); !ok || len(held) != 0 {
 		t.Errorf("who has all is sent %d frames", len(held))
+	}
+	for range 2 { // the second time there is nothing
+		if r.Expire(7); r.Base() != 2 || r.Bytes() != 0 {
+			t.Errorf("behind %d it holds %d bytes", r.Base(), r.Bytes())
+		}
 	}
 }

@@ -63,6 +63,9 @@ func TestAPeerThatIsHeardLives(t *testing.T) {
 		}
 		w.Heard(w.now)
 	}
+	if got := w.Silence(w.now + time.Second); got != time.Second {
+		t.Errorf("not heard for %v, of which a second passed", got)
+	}
 }
 
 func TestALateTickNeverKills(t *testing.T) {

@@ -51,6 +51,7 @@ func TestAReceiverTakesEachFrameOnceAndInOrder(t *testing.T) {
 		"end of old":         {{seq: 1, want: flow.Deliver}, {seq: 1, end: true, want: flow.Repeat}, {seq: 2, want: flow.Deliver}},
 		"after the end":      {{seq: 1, end: true, want: flow.Deliver}, {seq: 2, want: flow.Late}},
 		"beyond credit":      {{seq: 1, cost: 101, want: flow.Overrun}, {seq: 1, cost: 100, want: flow.Deliver}, {seq: 2, cost: 1, want: flow.Overrun}},
+		"an end costs not":   {{seq: 1, cost: 100, want: flow.Deliver}, {seq: 2, end: true, want: flow.Deliver}},
 		"a repeat costs not": {{seq: 1, cost: 100, want: flow.Deliver}, {seq: 1, cost: 100, want: flow.Repeat}, {seq: 2, want: flow.Deliver}},
 		"a gap costs not":    {{seq: 2, cost: 100, want: flow.Gap}, {seq: 1, cost: 100, want: flow.Deliver}},
 	} {

@@ -93,3 +93,12 @@ func TestAValueInPiecesIsACopyOfTheSizeAnnounced(t *testing.T) {
 		t.Errorf("%q with room for %d", data, cap(data))
 	}
 }
+
+func TestAValueThatComesWholeIsNotCopied(t *testing.T) {
+	var v flow.Value
+	piece := []byte("ab")
+	v.Begin(2, piece)
+	if data, _ := v.Take(); len(data) != 2 || &data[0] != &piece[0] {
+		t.Errorf("%q is a copy", data)
+	}
+}

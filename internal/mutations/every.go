@@ -6,9 +6,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"go/ast"
 	"io"
 	"maps"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -18,100 +18,91 @@ import (
 
 // A score is what a package's own tests made of its small faults.
 type score struct {
-	killed, lived, unbuilt int
-	survivors              map[string]int // by kind
+	killed, lived int
+	survivors     map[string]int // by kind
 }
 
-func (s score) percent() float64 {
-	return 100 * float64(s.killed) / float64(max(s.killed+s.lived, 1))
-}
+func (s score) percent() float64 { return 100 * float64(s.killed) / float64(max(s.killed+s.lived, 1)) }
 
-// every puts each small fault into the package at pkg and runs the package's own
-// tests, and returns an error if less than least percent of them are noticed.
-// Those that do not build count for nothing.
+// every runs the tests of pkg with each of its small faults, and returns an error
+// if less than least percent of those that build are noticed.
 func (b *bench) every(ctx context.Context, out io.Writer, pkg string, jobs int, least float64) error {
-	files, err := filepath.Glob(filepath.Join(b.root, pkg, "*.go"))
+	began := time.Now()
+	kinds, names, err := b.addSmall(pkg)
 	if err != nil {
 		return err
 	}
-	files = slices.DeleteFunc(files, func(f string) bool { return strings.HasSuffix(f, "_test.go") })
-	began := time.Now()
+	b.flags = []string{"-gcflags=-e"} // all that is refused, not the first ten
+	binaries, err := b.build(ctx, []string{pkg})
+	if err != nil {
+		return err
+	}
+	noticed := func(n int) (string, error) {
+		return b.run(ctx, n, pkg, binaries[pkg], smallPatience, nil, "-test.failfast")
+	}
+	if text, err := noticed(0); err != nil {
+		return fmt.Errorf("the tests of %s do not pass: %w\n%s", pkg, err, text)
+	}
 	s := score{survivors: map[string]int{}}
 	var mu sync.Mutex
 	var wg sync.WaitGroup
-	slots := make(chan int, max(jobs, 1))
-	for slot := range cap(slots) {
-		slots <- slot
-	}
-	for _, file := range files {
-		src, err := os.ReadFile(file)
-		if err != nil {
-			return err
+	slots := make(chan struct{}, max(jobs, 1))
+	for i := range b.faults {
+		if _, refused := b.refused[i+1]; refused {
+			continue
 		}
-		faults, err := smallFaults(file, src)
-		if err != nil {
-			return err
-		}
-		for _, f := range faults {
-			slot := <-slots
-			wg.Go(func() {
-				defer func() { slots <- slot }()
-				noticed, err := b.noticed(ctx, pkg, fmt.Sprint("slot", slot), file, f.apply(src))
-				mu.Lock()
-				defer mu.Unlock()
-				switch {
-				case err != nil:
-					s.unbuilt++
-				case noticed:
-					s.killed++
-				default:
-					s.lived++
-					s.survivors[f.kind]++
-					fmt.Fprintf(out, "%s:%d: %s\n", filepath.Base(file), f.line, f.describe(src))
-				}
-			})
-		}
+		slots <- struct{}{}
+		wg.Go(func() {
+			defer func() { <-slots }()
+			_, err := noticed(i + 1) // one that loops for ever is noticed in the end
+			mu.Lock()
+			defer mu.Unlock()
+			if err != nil {
+				s.killed++
+				return
+			}
+			s.lived++
+			s.survivors[kinds[i]]++
+			fmt.Fprintln(out, names[i])
+		})
 	}
 	wg.Wait()
 	fmt.Fprintf(out, "%s: %.1f%% of %d small faults are noticed, %d more do not build; %.0f s\n",
-		pkg, s.percent(), s.killed+s.lived, s.unbuilt, time.Since(began).Seconds())
+		pkg, s.percent(), s.killed+s.lived, len(b.refused), time.Since(began).Seconds())
 	for _, kind := range slices.Sorted(maps.Keys(s.survivors)) {
 		fmt.Fprintf(out, "%4d  %s\n", s.survivors[kind], kind)
 	}
-	if err := errors.Join(ctx.Err(), b.stands(ctx, pkg)); err != nil {
-		return err
-	}
 	if s.percent() < least {
-		return fmt.Errorf("%.1f%% is less than %v%%", s.percent(), least)
+		return errors.Join(ctx.Err(), fmt.Errorf("%.1f%% is less than %v%%", s.percent(), least))
 	}
-	return nil
+	return ctx.Err()
 }
 
-// noticed reports whether the tests of pkg fail with text in the place of file; an
-// error is that of a fault that does not build. One that loops for ever is noticed.
-func (b *bench) noticed(ctx context.Context, pkg, name, file, text string) (bool, error) {
-	temp := filepath.Join(b.temp, name)
-	broken := filepath.Join(temp, "broken.go")
-	if err := errors.Join(os.MkdirAll(temp, 0o755), os.WriteFile(broken, []byte(text), 0o644)); err != nil {
-		return false, err
-	}
-	binary, err := b.build(ctx, pkg, temp, map[string]string{file: broken})
+// addSmall makes the small faults of a package those of b.
+func (b *bench) addSmall(pkg string) (kinds, names []string, err error) {
+	paths, err := filepath.Glob(filepath.Join(b.root, pkg, "*.go"))
 	if err != nil {
-		return false, err
+		return nil, nil, err
 	}
-	_, err = b.run(ctx, patience, binary, filepath.Join(b.root, pkg), "-test.failfast")
-	return err != nil, nil
-}
-
-// stands demands that the tests pass without a fault.
-func (b *bench) stands(ctx context.Context, pkg string) error {
-	binary, err := b.build(ctx, pkg, filepath.Join(b.temp, "whole"), nil)
-	if err != nil {
-		return err
+	for _, path := range paths {
+		if strings.HasSuffix(path, "_test.go") {
+			continue
+		}
+		s, err := readSource(path)
+		if err != nil {
+			return nil, nil, err
+		}
+		for i, d := range s.tree.Decls {
+			begin, end, ok := s.body(d)
+			if !ok {
+				continue
+			}
+			for _, f := range smallFaults(s.fset, d.(*ast.FuncDecl)) {
+				b.faults = append(b.faults, bodies{{path, i}: f.in(s.text, begin, end)})
+				kinds = append(kinds, f.kind)
+				names = append(names, fmt.Sprintf("%s:%d: %s", filepath.Base(path), f.line, f.describe(s.text)))
+			}
+		}
 	}
-	out, err := b.run(ctx, patience, binary, filepath.Join(b.root, pkg))
-	if err != nil {
-		return fmt.Errorf("the tests of %s do not pass: %w\n%s", pkg, err, out)
-	}
-	return nil
+	return kinds, names, nil
 }

@@ -3,6 +3,7 @@
 package main
 
 import (
+	"go/ast"
 	"os"
 	"path/filepath"
 	"slices"
@@ -32,7 +33,7 @@ func parsed(t *testing.T, text string) patch {
 
 func TestAPatchSaysWhatItBreaksAndWhatCatchesIt(t *testing.T) {
 	p := parsed(t, head+change)
-	if p.breaks != "it" || p.promise != "I1" || p.seen != seen || len(p.files) != 1 || p.files[0].path != "x.go" {
+	if p.breaks != "it" || p.promise != "I1" || p.seen != sees || len(p.files) != 1 || p.files[0].path != "x.go" {
 		t.Errorf("got %+v", p)
 	}
 	want := test{"./a", "TestA/some/part"}
@@ -47,6 +48,7 @@ func TestWhatIsNoPatchIsRefused(t *testing.T) {
 		"no test":               strings.Replace(head, "Caught by: ./a TestA/some/part\n", "", 1) + change,
 		"a test without a name": strings.Replace(head, " TestA/some/part", "", 1) + change,
 		"no change":             head,
+		"a doubtful simulation": strings.Replace(head, "sees it", "sees", 1) + change,
 		"text between":          head + "or else\n" + change,
 		"two names":             head + strings.Replace(change, "b/x", "b/y", 1),
 		"no hunk":               head + "--- a/x.go\n+++ b/x.go\n",
@@ -91,78 +93,101 @@ func TestALaterHunkAppliesBehindTheOneBefore(t *testing.T) {
 // Every patch of the repository applies, and names tests that are there: that
 // much is checked with each change, long before they are run.
 func TestEveryFaultAppliesAndItsTestsExist(t *testing.T) {
-	root := "../.."
+	const root = "../.."
 	all, err := readPatches(".", "")
 	if err != nil {
 		t.Fatal(err)
 	}
-	b := newBench(root, t.TempDir(), 0)
 	if len(all) < 25 {
 		t.Errorf("there are %d", len(all))
 	}
 	for _, p := range all {
-		for _, f := range p.files {
-			text, err := os.ReadFile(filepath.Join(root, f.path))
-			if err != nil {
-				t.Errorf("%s: %v", p.name, err)
-				continue
-			}
-			if _, err := f.apply(string(text)); err != nil {
-				t.Errorf("%s: %v", p.name, err)
-			}
+		if changed, err := p.bodies(root); err != nil || len(changed) == 0 {
+			t.Errorf("%s: %d functions, %v", p.name, len(changed), err)
 		}
 		for _, c := range p.tests {
-			folder, err := b.folder(filepath.Join(root, c.pkg))
-			if err == nil {
-				_, err = folder.unneeded(c.function())
-			}
-			if err != nil {
-				t.Errorf("%s: %s: %v", p.name, c, err)
+			if !declared(t, filepath.Join(root, c.pkg), c.function()) {
+				t.Errorf("%s: there is no %s", p.name, c)
 			}
 		}
 	}
 }
 
-func TestFilesOfTestsThatANamedOneDoesNotNeedAreLeftOut(t *testing.T) {
-	dir := t.TempDir()
-	for name, text := range map[string]string{
-		"a_test.go":      "func TestA() { helper(tool{}) }",
-		"helper_test.go": "func helper(tool) {}; type tool struct{}",
-		"method_test.go": "func (tool) String() string { return deep }",
-		"deep_test.go":   "const deep = \"\"",
-		"other_test.go":  "func TestOther() { helper(tool{}) }",
-		"main_test.go":   "func TestMain() {}",
-		"code.go":        "func TestA() {}",
-	} {
-		if err := os.WriteFile(filepath.Join(dir, name), []byte("package x\n"+text), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	folder, err := readTestFolder(dir)
+func declared(t *testing.T, dir, function string) bool {
+	t.Helper()
+	files, err := filepath.Glob(filepath.Join(dir, "*_test.go"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	got, err := folder.unneeded("TestA")
-	if want := []string{filepath.Join(dir, "other_test.go")}; !slices.Equal(got, want) || err != nil {
-		t.Errorf("left out are %v, %v", got, err)
+	return slices.ContainsFunc(files, func(path string) bool {
+		text, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return strings.Contains(string(text), "\nfunc "+function+"(")
+	})
+}
+
+// benchOf returns one of a package of one file.
+func benchOf(t *testing.T, text string) (*bench, source) {
+	t.Helper()
+	dir := t.TempDir()
+	path := filepath.Join(dir, "x.go")
+	if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
+		t.Fatal(err)
 	}
-	if got, err := folder.unneeded("TestB"); err == nil {
-		t.Errorf("a test that is not there needs all but %v", got)
+	s, err := readSource(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return newBench(dir, t.TempDir()), s
+}
+
+func TestAFaultChangesBodiesOfFunctionsAlone(t *testing.T) {
+	b, s := benchOf(t, "package x\n\nimport (\n\t\"a\"\n\t\"b\"\n)\n\nvar v = 1\n\nfunc f() { a.A() }\n\nfunc g() int { return 1 }\n")
+	for _, tt := range []struct{ what, from, to, want string }{
+		{"a statement", "a.A()", "a.B()", " a.B() "},
+		{"an import that is not used any more", "\t\"b\"\n", "", ""},
+		{"a variable", "v = 1", "v = 2", "x"},
+		{"a result", "g() int", "g() uint", "x"},
+		{"a function more", "func g", "func h() {}\n\nfunc g", "x"},
+	} {
+		is := strings.Replace(s.text, tt.from, tt.to, 1)
+		p := patch{files: []fileDiff{{path: "x.go", hunks: []hunk{{strings.Split(s.text, "\n"), strings.Split(is, "\n")}}}}}
+		switch got, err := p.bodies(b.root); {
+		case (err != nil) != (tt.want == "x"):
+			t.Errorf("%s: %v", tt.what, err)
+		case err == nil && got[place{s.path, 2}] != tt.want:
+			t.Errorf("%s: %v", tt.what, got)
+		}
+	}
+}
+
+func TestAPackageRunsAsItIsOrWithOneOfItsFaults(t *testing.T) {
+	b, s := benchOf(t, "package x\n\n// f is b.\nfunc f(a, b int) int {\n\treturn b\n}\n\nfunc g() {}\n\nfunc h() {}\n")
+	f, g := place{s.path, 0}, place{s.path, 1}
+	b.faults = []bodies{{f: "\treturn 1\n"}, {f: "\treturn 2\n"}, {f: "\treturn 3\n", g: " f(3, 3) "}}
+	b.refused[2] = "no"
+	text := b.withFaults(s)
+	if _, err := parseSource("x.go", text); err != nil {
+		t.Error(err)
+	}
+	for part, times := range map[string]int{"case 1:": 1, "case 2:": 0, "case 3:": 2, "return 1": 1, "return 3": 1, "f(3, 3)": 1, "return b": 1, "\nreturn\n": 1, "switch": 2} {
+		if n := strings.Count(text, part); n != times {
+			t.Errorf("%q is %d times in\n%s", part, n, text)
+		}
 	}
 }
 
 func TestSmallFaultsChangeOneThingEach(t *testing.T) {
-	src := []byte("package x\n\nfunc f(a, b int) int {\n\tif a < b && true {\n\t\ta++\n\t}\n\treturn max(a, 2)\n}\n")
-	all, err := smallFaults("x.go", src)
-	if err != nil {
-		t.Fatal(err)
-	}
+	_, x := benchOf(t, "package x\n\nfunc f(a, b int) int {\n\tif a < b && true {\n\t\ta++\n\t}\n\treturn max(a, 2)\n}\n")
 	var got []string
-	for _, f := range all {
-		if text := f.apply(src); text == string(src) || strings.Count(text, "\n") != strings.Count(string(src), "\n") {
-			t.Errorf("%s makes %s", f.describe(src), text)
+	for _, f := range smallFaults(x.fset, x.tree.Decls[0].(*ast.FuncDecl)) {
+		text := f.in(x.text, 0, len(x.text))
+		if _, err := parseSource("x.go", text); err != nil || text == x.text {
+			t.Errorf("%s makes %s", f.describe(x.text), text)
 		}
-		got = append(got, f.describe(src))
+		got = append(got, f.describe(x.text))
 	}
 	slices.Sort(got)
 	want := []string{

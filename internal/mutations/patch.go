@@ -18,12 +18,17 @@ type patch struct {
 	breaks  string
 	promise string // I1 to I5 of docs/reliability.md, or in words
 	tests   []test // each of which fails with the fault
-	seen    string // by the simulation: seen, or why not
+	seen    string // by the simulation
 	files   []fileDiff
 }
 
-// seen is what a head says of a fault that the simulation must notice.
-const seen = "sees it"
+// What a head says of the simulation: that it must notice the fault, or that it may.
+// Else it says why it does not.
+const (
+	sees    = "sees it"
+	maySee  = "may see it"
+	blindTo = "does not see it: "
+)
 
 // A test is one of a package, or one of its subtests.
 type test struct {
@@ -101,7 +106,7 @@ func parsePatch(name, text string) (patch, error) {
 		p.files = append(p.files, f)
 	}
 	switch {
-	case p.breaks == "" || p.promise == "" || p.seen == "":
+	case p.breaks == "" || p.promise == "" || p.seen != sees && p.seen != maySee && !strings.HasPrefix(p.seen, blindTo):
 		return p, errors.New("its head says not what it Breaks, which Promise, and whether the Simulation sees it")
 	case len(p.tests) == 0:
 		return p, errors.New("its head names no test: Caught by: ./package TestName")

@@ -5,31 +5,32 @@ package main
 import (
 	"fmt"
 	"go/ast"
-	"go/parser"
 	"go/token"
 	"strconv"
 	"strings"
 )
 
-// A smallFault is one token or statement of a file changed into another.
+// A smallFault is one token or statement of a function changed into another.
 type smallFault struct {
-	line, from, to int // bytes of the file that are replaced
-	kind           string
-	with           string
+	line     int
+	from, to int // bytes of the file that are replaced
+	kind     string
+	with     string
 }
 
-func (f smallFault) apply(src []byte) string {
-	return string(src[:f.from]) + f.with + string(src[f.to:])
+// in returns what the fault makes of the bytes between begin and end.
+func (f smallFault) in(src string, begin, end int) string {
+	return src[begin:f.from] + f.with + src[f.to:end]
 }
 
 // describe is the line before and after.
-func (f smallFault) describe(src []byte) string {
-	start := strings.LastIndexByte(string(src[:f.from]), '\n') + 1
-	end := f.to + strings.IndexByte(string(src[f.to:]), '\n')
+func (f smallFault) describe(src string) string {
+	start := strings.LastIndexByte(src[:f.from], '\n') + 1
+	end := f.to + strings.IndexByte(src[f.to:], '\n')
 	line := func(middle string) string {
-		return strings.Join(strings.Fields(string(src[start:f.from])+middle+string(src[f.to:end])), " ")
+		return strings.Join(strings.Fields(src[start:f.from]+middle+src[f.to:end]), " ")
 	}
-	return fmt.Sprintf("%s: %s  =>  %s", f.kind, line(string(src[f.from:f.to])), line(f.with))
+	return fmt.Sprintf("%s: %s  =>  %s", f.kind, line(src[f.from:f.to]), line(f.with))
 }
 
 // An operator becomes each of others.
@@ -64,13 +65,8 @@ var operators = map[token.Token][]struct {
 	token.DEC:            {{"arithmetic", token.INC}},
 }
 
-// smallFaults returns those of a file: what a slip of the hand may do.
-func smallFaults(path string, src []byte) (all []smallFault, err error) {
-	fset := token.NewFileSet()
-	tree, err := parser.ParseFile(fset, path, src, parser.SkipObjectResolution)
-	if err != nil {
-		return nil, err
-	}
+// smallFaults returns those of one function: what a slip of the hand may do.
+func smallFaults(fset *token.FileSet, function *ast.FuncDecl) (all []smallFault) {
 	add := func(kind string, from, to token.Pos, with string) {
 		at := fset.Position(from)
 		all = append(all, smallFault{at.Line, at.Offset, fset.Position(to).Offset, kind, with})
@@ -84,7 +80,7 @@ func smallFaults(path string, src []byte) (all []smallFault, err error) {
 		add("condition", e.Pos(), e.End(), "true")
 		add("condition", e.Pos(), e.End(), "false")
 	}
-	for n := range ast.Preorder(tree) {
+	for n := range ast.Preorder(function.Body) {
 		switch n := n.(type) {
 		case *ast.BinaryExpr:
 			operator(n.OpPos, n.Op)
@@ -122,7 +118,7 @@ func smallFaults(path string, src []byte) (all []smallFault, err error) {
 			}
 		}
 	}
-	return all, nil
+	return all
 }
 
 var otherNames = map[string]string{"min": "max", "max": "min", "true": "false", "false": "true"}
