@@ -70,8 +70,9 @@ func (w *world) overlap() bool {
 }
 
 // settle is how long a process must have been left alone until everybody is sure
-// to know of it, beside what messages take.
-const settle = 50 * time.Millisecond
+// to know of it, beside what messages take: a call may wait for the answer to a
+// question that was asked for others, up to a second before.
+const settle = time.Second + 50*time.Millisecond
 
 // wanted checks that a call did not end for want of a version while somebody who
 // serves one of versions, if that is what it is about, was there for it: nothing
