@@ -233,7 +233,7 @@ func TestABreakIsToldAtOnceAndItsEndWhenNothingIsMissing(t *testing.T) {
 func TestWhatComesBeforeAStreamIsVerifiedFollowsTheEndOfItsBreak(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := newPairing(t)
-		ctx, cancel := context.WithCancel(bus.WithResume(t.Context(), bus.Resume{}))
+		ctx, cancel := context.WithTimeout(bus.WithResume(t.Context(), bus.Resume{}), time.Minute)
 		defer cancel()
 		updates, err := feedRPC.Client(p.client)(ctx, 0)
 		if err != nil {

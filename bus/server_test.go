@@ -369,7 +369,7 @@ func stalls(t *testing.T, size, least int) {
 		time.Sleep(11 * time.Second)
 		n, last := 0, error(nil)
 		for _, last = range updates {
-			if n++; n == 1<<16 {
+			if n++; n > 10*least {
 				break
 			}
 		}

@@ -16,7 +16,7 @@ func TestAGateAdmitsItsLimitAndInTheEndEverybody(t *testing.T) {
 		var mu sync.Mutex
 		var inside, most, done int
 		var all sync.WaitGroup
-		ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 		defer cancel()
 		count := func(n int) {
 			mu.Lock()
