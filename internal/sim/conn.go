@@ -96,7 +96,7 @@ func (c *conn) leaveBroker(flushed bool) {
 			c.ghosts = append(c.ghosts, i)
 		}
 	}
-	if flushed {
+	if flushed && c.stopped == nil { // who is stopped sends nothing more
 		c.up.send(0, c.forget)
 		return
 	}

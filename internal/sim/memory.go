@@ -67,7 +67,7 @@ func (w *world) checkServer(who string, s bus.Snapshot, ends map[string]bus.Stre
 		}
 	}
 	w.within(who, "queries", s.Held.Values, values)
-	w.within(who, "callers", int64(s.Held.Peers), int64(w.named+1)) // each is one, and the neighbour
+	w.within(who, "callers", int64(s.Held.Peers), w.named.Load()+1) // each is one, and the neighbour
 	w.within(who, "handlers", int64(s.Held.Calls), 1000)
 	w.count(func(r *Report) { r.Kept = max(r.Kept, s.Held.Feeds) })
 }

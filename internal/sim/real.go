@@ -246,9 +246,11 @@ func (p *process) kill() {
 	}
 	p.net.trace.note(p.name, "killed")
 	p.dead = true
-	if p.socket != nil {
-		p.socket.silence()
+	if p.socket == nil {
+		p.lose() // what it sent before an earlier cut
+		return
 	}
+	p.socket.silence()
 }
 
 // isDead implements [link].

@@ -142,7 +142,7 @@ type world struct {
 	responders []*responder
 	home       *responder
 	pings      time.Duration // after which a broker gives up who is stopped; 0 is never
-	named      int
+	named      atomic.Int64
 	upgrades   int
 	all        []*responder   // that there ever were
 	others     sync.WaitGroup // the ends of processes
@@ -238,8 +238,7 @@ func (w *world) versions(r *rand.Rand) []int { return [][]int{{1}, {1, 2}, {2}}[
 
 // name returns a name for a new process.
 func (w *world) name(kind string) string {
-	w.named++
-	return fmt.Sprint(kind, w.named)
+	return fmt.Sprint(kind, w.named.Add(1))
 }
 
 // join adds a responder.
