@@ -91,3 +91,13 @@ func TestAFailedTestIsShownAndFails(t *testing.T) {
 		t.Error("what is not JSON was accepted")
 	}
 }
+
+func TestWhatATestThatHungSaidIsShown(t *testing.T) {
+	hung := `{"Action":"output","Package":"github.com/durabus/durabus/bus","Test":"TestHung","Output":"goroutine 7\n"}
+{"Action":"fail","Package":"github.com/durabus/durabus/bus"}
+`
+	out, err := check(t, passing+hung, page("| F001 | name | Meaningless: why | |"))
+	if err == nil || !strings.Contains(out, "goroutine 7") {
+		t.Errorf("error %v; it prints %q", err, out)
+	}
+}

@@ -58,6 +58,14 @@ func readTests(r io.Reader, out io.Writer) (results, error) {
 		case "fail", "build-fail":
 			failures++
 			fmt.Fprint(out, said[t])
+			delete(said, t)
+			if e.Test == "" { // what has not ended by now never will: it hung, or the process died
+				for other, text := range said {
+					if other.pkg == t.pkg {
+						fmt.Fprint(out, text)
+					}
+				}
+			}
 		case "pass":
 			all.add(t)
 			delete(said, t)
