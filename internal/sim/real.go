@@ -76,10 +76,7 @@ type real struct {
 
 // dial implements [brokers].
 func (n *real) dial(name string, _ int, d delays) link {
-	p := &process{net: n, name: name, up: n.lines.line(name+" up", d), down: n.lines.line(name+" down", d), room: roomMost}
-	if n.short && !d.safe {
-		p.room = roomLeast
-	}
+	p := &process{net: n, name: name, safe: d.safe, up: n.lines.line(name+" up", d), down: n.lines.line(name+" down", d)}
 	nc, err := bus.Connect("nats://broker", nats.InProcessServer(p),
 		nats.ReconnectHandler(func(*nats.Conn) { n.trace.note(name, "reconnected") }),
 		nats.DisconnectErrHandler(func(_ *nats.Conn, err error) { n.trace.note(name, "disconnected", fmt.Sprint(err)) }))
@@ -97,11 +94,22 @@ func (n *real) dial(name string, _ int, d delays) link {
 func (n *real) split(_, _ int) {}
 func (n *real) join(_, _ int)  {}
 
-// settle implements [brokers]. The broker's memory stays as it is.
+// settle implements [brokers]. The broker's memory stays as it is, and what is on
+// its way to a process need not wait there.
 func (n *real) settle() {
 	n.lines.mu.Lock()
 	defer n.lines.mu.Unlock()
 	n.lines.calm = true
+}
+
+// room returns how many bytes are on their way to the process, at most.
+func (p *process) room() int {
+	p.net.lines.mu.Lock()
+	defer p.net.lines.mu.Unlock()
+	if p.net.short && !p.safe && !p.net.lines.calm {
+		return roomLeast
+	}
+	return roomMost
 }
 
 // restart kills the broker, and starts it again after a while, unless it is being
@@ -145,7 +153,7 @@ type process struct {
 	name     string
 	nc       *nats.Conn
 	up, down *line
-	room     int
+	safe     bool
 
 	// The lock of the lines guards these.
 	socket     *socket   // nil while there is no connection

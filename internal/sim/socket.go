@@ -58,7 +58,7 @@ func (s *socket) send() {
 // room for it.
 func (s *socket) bring() {
 	buf := make([]byte, 16<<10)
-	for s.in.await(s.process.room) {
+	for s.in.await(s.process.room()) {
 		n, err := s.Conn.Read(buf)
 		s.arrives(buf[:n], err)
 		if err != nil {
