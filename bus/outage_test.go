@@ -14,6 +14,7 @@ import (
 	"github.com/durabus/durabus/bus"
 	"github.com/durabus/durabus/internal/flow"
 	"github.com/durabus/durabus/internal/transport"
+	"github.com/durabus/durabus/internal/wire"
 )
 
 func TestPeersThatAllReconnectAtTheirOwnPaceKeepTheirStreams(t *testing.T) {
@@ -246,9 +247,19 @@ func TestWhatComesBeforeAStreamIsVerifiedFollowsTheEndOfItsBreak(t *testing.T) {
 		p.feed <- 1
 		p.feed <- 2
 		synctest.Wait()
-		// The responder is back first with the update, whose number alone proves
-		// nothing yet; then with its heartbeat.
-		time.AfterFunc(time.Second, func() { p.near.Reconnect(); p.far.Reconnect() })
+		// The responder is back first with the updates, whose numbers alone prove
+		// nothing yet; then with a heartbeat.
+		time.AfterFunc(time.Second, func() {
+			time.AfterFunc(100*time.Millisecond, func() { p.net.Tap(nil) })
+			p.net.Tap(func(from *transport.SimConn, m transport.Msg) []transport.Msg {
+				if kind, _, _, _ := wire.Next(m.Data); from == p.far && kind == wire.KindBeat {
+					return []transport.Msg{{Subject: "nobody"}}
+				}
+				return []transport.Msg{m}
+			})
+			p.near.Reconnect()
+			p.far.Reconnect()
+		})
 		var told []string
 		for range 4 {
 			u, err, _ := next()
