@@ -3,8 +3,12 @@
 package broker
 
 import (
+	"context"
 	"errors"
+	"log/slog"
 	"net"
+	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 )
@@ -37,6 +41,41 @@ func TestTheOwnerOfAPortKeepsItWhileItsBrokerIsDown(t *testing.T) {
 	if !srv.port.released() {
 		t.Fatal("the port was not released")
 	}
+}
+
+func TestABrokerWaitsForItsOwnPortToBeVacant(t *testing.T) {
+	t.Parallel()
+	left := &leftover{}
+	srv := Run(t, Options{Log: slog.New(left)})
+	srv.Kill()
+	l, err := listen(srv.port.number)
+	if err != nil {
+		t.Fatal(err)
+	}
+	left.l.Store(&l)
+	if err := srv.Restart(); err != nil {
+		t.Fatal(err)
+	}
+	if left.l.Load() != nil {
+		t.Fatal("it started beside another listener")
+	}
+}
+
+// A leftover has a port until a broker has complained of it.
+type leftover struct {
+	slog.Handler
+	l atomic.Pointer[net.Listener]
+}
+
+func (h *leftover) Enabled(context.Context, slog.Level) bool { return true }
+
+func (h *leftover) Handle(_ context.Context, r slog.Record) error {
+	if strings.Contains(r.Message, "address already in use") {
+		if l := h.l.Swap(nil); l != nil {
+			return (*l).Close()
+		}
+	}
+	return nil
 }
 
 func TestACloseReleasesThePortsOfAllNodes(t *testing.T) {

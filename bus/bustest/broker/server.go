@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"math"
 	"net"
+	"strings"
 	"sync"
 	"time"
 
@@ -16,8 +17,9 @@ import (
 )
 
 const (
-	host         = "127.0.0.1"
-	startTimeout = 30 * time.Second
+	host          = "127.0.0.1"
+	startTimeout  = 30 * time.Second
+	vacateTimeout = 5 * time.Second
 )
 
 // Options say how a broker differs from nats-server's defaults. The zero value
@@ -194,7 +196,23 @@ func (s *Server) Traffic() Traffic {
 }
 
 // launch starts a nats-server. If it returns an error nothing is left running.
+//
+// Also a port that belongs to the broker may be in use for a moment: a process
+// that this one is about to start has all of its sockets until it runs its own
+// program.
 func (s *Server) launch() error {
+	ctx, cancel := context.WithTimeout(context.Background(), vacateTimeout)
+	defer cancel()
+	var err error
+	_ = poll(ctx, func() bool {
+		err = s.start()
+		return err == nil || s.port.owner == nil || !strings.Contains(err.Error(), "address already in use")
+	})
+	return err
+}
+
+// start is one attempt to launch.
+func (s *Server) start() error {
 	opts, err := s.options()
 	if err != nil {
 		return err
