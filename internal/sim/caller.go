@@ -46,6 +46,9 @@ func (w *world) call(name string, node int, d delays) *caller {
 	return c
 }
 
+// workloads is how many kinds [caller.start] has.
+const workloads = 11
+
 // start begins the workloads.
 func (c *caller) start() {
 	for name, work := range map[string]func(*rand.Rand){
@@ -61,6 +64,9 @@ func (c *caller) start() {
 		"tell":  c.tell,
 		"list":  func(r *rand.Rand) { c.read(r, "list", listRPC.Client(c.client)) },
 	} {
+		if c.dice.of("has "+name).below(workloads) >= c.world.scale.works {
+			continue
+		}
 		c.work.Go(func() {
 			r := c.dice.of(name).rand()
 			for c.conn.wait(c.ctx, between(r, time.Millisecond, c.world.pause)) {

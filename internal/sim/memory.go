@@ -27,7 +27,7 @@ const (
 
 // watch looks at what every process holds, all the time.
 func (w *world) watch(ctx context.Context) {
-	for wait(ctx, 100*time.Millisecond+time.Nanosecond) {
+	for wait(ctx, 250*time.Millisecond+time.Nanosecond) {
 		w.look()
 	}
 }
@@ -141,7 +141,7 @@ func (w *world) emptied() {
 			return all
 		}
 		for len(left()) > 0 && time.Since(began) < stage.bound {
-			wait(context.Background(), 100*time.Millisecond)
+			wait(context.Background(), 500*time.Millisecond)
 		}
 		for _, s := range left() {
 			w.oracle.broken("I5", "%s %s has something %v after everybody left: %+v, %+v", s.Side, s.ID, time.Since(began), s.Held, s.Streams)

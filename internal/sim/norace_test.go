@@ -5,7 +5,7 @@
 package sim_test
 
 const (
-	schedules      = 1000
+	schedules      = 2000
 	realSchedules  = 100
 	aloneSchedules = 50
 )

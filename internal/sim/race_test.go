@@ -5,7 +5,7 @@
 package sim_test
 
 const (
-	schedules      = 100
+	schedules      = 200
 	realSchedules  = 20
 	aloneSchedules = 20
 )

@@ -78,6 +78,6 @@ func (w *world) remains(has link, died time.Time, noticed bool, more time.Durati
 		default:
 			w.count(func(r *Report) { r.Release = max(r.Release, took-more) })
 		}
-		wait(context.Background(), 10*time.Millisecond)
+		wait(context.Background(), 50*time.Millisecond)
 	}
 }

@@ -58,7 +58,7 @@ func (r *responder) tape(ctx context.Context, of int) (iter.Seq2[item, error], e
 func (c *caller) play(r *rand.Rand) {
 	o := c.world.oracle
 	which, leaves, slow := r.IntN(tapes-1), -1, time.Duration(0)
-	if onceIn(r, 8) {
+	if onceIn(r, 16) {
 		which = tapes - 1
 	}
 	if onceIn(r, 4) {

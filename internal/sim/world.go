@@ -97,8 +97,8 @@ func (r *Report) Add(o Report) {
 // checked, streams lost and resumed, the longest recovery and release, broken
 // promises.
 func (r Report) Row(broken int) string {
-	return fmt.Sprintf("%d (%d, %d, %d) | %d (%d, %d) | %d | %d | %d | %d, %d | %.1f s | %.1f s | %d",
-		r.Schedules, r.Scales[small], r.Scales[middle], r.Scales[large], r.Faults, r.Stops, r.Jumps, r.Calls, r.Whole, r.States, r.Lost, r.Resumed, r.Recovery.Seconds(), r.Release.Seconds(), broken)
+	return fmt.Sprintf("%d (%d, %d, %d, %d) | %d (%d, %d) | %d | %d | %d | %d, %d | %.1f s | %.1f s | %d",
+		r.Schedules, r.Scales[tiny], r.Scales[small], r.Scales[middle], r.Scales[large], r.Faults, r.Stops, r.Jumps, r.Calls, r.Whole, r.States, r.Lost, r.Resumed, r.Recovery.Seconds(), r.Release.Seconds(), broken)
 }
 
 // A Result is what became of one schedule.
