@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/durabus/durabus/bus"
+	"github.com/durabus/durabus/internal/flow"
 	"github.com/durabus/durabus/internal/transport"
 )
 
@@ -149,6 +150,8 @@ func TestAFeedGoesOnAfterAnOutageOfEitherSide(t *testing.T) {
 	}
 }
 
+// Nobody says that it is gone, and the feed is silent for as long as the responder
+// is: its readers must not wait for it, as those of a feed alone that is lost do.
 func TestAResponderThatIsGoneEndsItsFeed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newShop(t)
@@ -158,11 +161,37 @@ func TestAResponderThatIsGoneEndsItsFeed(t *testing.T) {
 		s.pub.Publish(1)
 		synctest.Wait()
 		s.conn.Freeze(true)
+		began := time.Now()
 		for i, r := range wait() {
-			if !errors.Is(r.err, bus.Gone) && !errors.Is(r.err, bus.Lost) || r.sum != 1 {
+			if !errors.Is(r.err, bus.Gone) || r.sum != 1 {
 				t.Errorf("reader %d: %v, %v", i, r.read, r.err)
 			}
 		}
+		if took := time.Since(began); took > flow.SilenceBound {
+			t.Errorf("it took %v, %v at most is promised", took, flow.SilenceBound)
+		}
 		s.close()
+	})
+}
+
+func TestAFeedThatNoLongerReachesIsLostThoughItsResponderIsHeard(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newShop(t)
+		defer s.close()
+		client := bus.NewClientOn(s.net.Dial(), bus.ClientOptions{})
+		defer client.Close()
+		wait := followers(t.Context(), client, 3)
+		s.pub.Publish(1)
+		synctest.Wait()
+		s.spoil = func(transport.Msg) []transport.Msg { return nil }
+		began := time.Now()
+		for i, r := range wait() {
+			if !errors.Is(r.err, bus.Lost) || r.sum != 1 {
+				t.Errorf("reader %d: %v, %v", i, r.read, r.err)
+			}
+		}
+		if took := time.Since(began); took > flow.SilenceBound {
+			t.Errorf("it took %v, %v at most is promised", took, flow.SilenceBound)
+		}
 	})
 }

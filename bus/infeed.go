@@ -316,7 +316,7 @@ func (f *inFeed) ticked(now time.Duration, late, connected bool) bool {
 		return true
 	case len(f.readers) == 0 && now-f.idle >= feedIdle:
 		return true
-	case now-f.heard >= flow.DeadAfter:
+	case now-f.heard >= flow.DeadAfter && f.peer.silence(now) < flow.DeadAfter/2: // or the instance's own end is near
 		f.failLocked(f.lost(fmt.Sprintf("nothing came on the shared feed for %v; open again", flow.DeadAfter)))
 	case f.order.Behind() && now-f.asked >= flow.Tick && connected:
 		f.trouble(troubleRejoined)

@@ -195,3 +195,13 @@ func (p *peer) allFeeds() []*inFeed {
 	}
 	return all
 }
+
+// silence is for how long p has not been heard, on whatever subject.
+func (p *peer) silence(now time.Duration) time.Duration {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.heard.Load() {
+		return 0
+	}
+	return p.live.Silence(now)
+}
