@@ -225,6 +225,7 @@ func (w *world) play(r *rand.Rand) {
 	w.storm(r)
 	w.over.Store(true)
 	w.others.Wait()
+	w.catchUp()
 	w.recover()
 	stop()
 	ticking.Wait()
@@ -292,8 +293,8 @@ type source struct {
 	held []change // that came while it was stopped
 }
 
-func (s *source) publish(c change) {
-	s.held = append(s.held, c)
+func (s *source) publish(c ...change) {
+	s.held = append(s.held, c...)
 	if s.conn.isStopped() {
 		return
 	}
@@ -301,6 +302,16 @@ func (s *source) publish(c change) {
 		s.Publish(c)
 	}
 	s.held = nil
+}
+
+// catchUp has the sources of processes that were stopped publish what they held:
+// there may be no other change.
+func (w *world) catchUp() {
+	w.publish.Lock()
+	defer w.publish.Unlock()
+	for _, p := range w.publishers {
+		p.publish()
+	}
 }
 
 // retire takes a source out.
