@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -180,10 +181,17 @@ func TestAFeedThatNoLongerReachesIsLostThoughItsResponderIsHeard(t *testing.T) {
 		defer s.close()
 		client := bus.NewClientOn(s.net.Dial(), bus.ClientOptions{})
 		defer client.Close()
+		var cut atomic.Bool
+		s.spoil = func(m transport.Msg) []transport.Msg {
+			if cut.Load() {
+				return nil
+			}
+			return []transport.Msg{m}
+		}
 		wait := followers(t.Context(), client, 3)
 		s.pub.Publish(1)
 		synctest.Wait()
-		s.spoil = func(transport.Msg) []transport.Msg { return nil }
+		cut.Store(true)
 		began := time.Now()
 		for i, r := range wait() {
 			if !errors.Is(r.err, bus.Lost) || r.sum != 1 {

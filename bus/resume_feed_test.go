@@ -79,53 +79,73 @@ func TestWhoResumesSharesAFeedAndIsToldOfEachOutage(t *testing.T) {
 	}
 }
 
-// A state that cannot be taken up, since its responder is away, is opened anew where
-// another serves as soon as that has had its time to return: it does not wait for an
-// attempt that may be far off. Across accounts nothing but silence says that a
-// responder is gone.
+// A state whose responder is gone for good is opened anew where another serves as
+// soon as that one has had its time to return: it does not wait for an attempt that
+// may be far off. One who was heard no more has one, as across accounts, where
+// nothing else says that a responder is gone.
 func TestAStateWhoseResponderDoesNotReturnIsOpenedAnewInTime(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		r := newResuming(t, 10)
-		rpc := staterpc.RPC[int, int, int]{Name: "tally", Version: 1}
-		shared := rpc.Handler(func(ctx context.Context, _ int) (int, iter.Seq2[int, error], error) {
-			l, updates, err := r.pub.Watch(ctx)
-			return l.Sum, updates, err
-		}).Shared()
-		old, end := r.also(t, shared)
-		defer end()
-		ctx, cancel := context.WithCancel(t.Context())
-		var instance atomic.Pointer[string]
-		var failed, back time.Time
-		done := make(chan struct{})
-		go func() {
-			defer close(done)
-			wait := func(n int) time.Duration { return time.Duration(n) * 10 * time.Second }
-			for ev := range durable.State(ctx, rpc.Client(r.client), 0, durable.Policy{Resume: true, Wait: wait}) {
-				switch {
-				case ev.Kind == durable.Connected:
-					instance.CompareAndSwap(nil, &ev.Info.Instance)
-				case ev.Kind == durable.Snapshot:
-					back = time.Now()
-				case ev.Kind == durable.FailedToConnect && failed.IsZero():
-					failed = time.Now()
+	for _, tt := range []struct {
+		name   string
+		deaf   bool // the feed alone is silent, and its responder dies when the caller notices
+		within time.Duration
+	}{
+		{"silence tells", false, flow.SilenceBound + flow.SettleTime + time.Second},
+		{"attempts tell", true, 2*flow.SettleTime + time.Second},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				r := newResuming(t, 10)
+				rpc := staterpc.RPC[int, int, int]{Name: "tally", Version: 1}
+				shared := rpc.Handler(func(ctx context.Context, _ int) (int, iter.Seq2[int, error], error) {
+					l, updates, err := r.pub.Watch(ctx)
+					return l.Sum, updates, err
+				}).Shared()
+				old, end := r.also(t, shared)
+				defer end()
+				ctx, cancel := context.WithCancel(t.Context())
+				var instance atomic.Pointer[string]
+				var died, back time.Time
+				die := func() {
+					died = time.Now()
+					old.Disconnect()
 				}
-			}
-		}()
-		time.Sleep(time.Second)
-		r.net.Tap(func(_ *transport.SimConn, m transport.Msg) []transport.Msg {
-			if strings.HasPrefix(m.Subject, "_D.c."+*instance.Load()+".") {
-				return nil // and no 503 either
-			}
-			return []transport.Msg{m}
+				failed := 0
+				done := make(chan struct{})
+				go func() {
+					defer close(done)
+					wait := func(n int) time.Duration { return time.Duration(n) * 10 * time.Second }
+					for ev := range durable.State(ctx, rpc.Client(r.client), 0, durable.Policy{Resume: true, Wait: wait}) {
+						switch {
+						case ev.Kind == durable.Connected:
+							instance.CompareAndSwap(nil, &ev.Info.Instance)
+						case ev.Kind == durable.Snapshot:
+							back = time.Now()
+						case ev.Kind == durable.Lost && tt.deaf && failed == 0:
+							die()
+						case ev.Kind == durable.FailedToConnect:
+							failed++
+						}
+					}
+				}()
+				time.Sleep(time.Second)
+				r.net.Tap(func(_ *transport.SimConn, m transport.Msg) []transport.Msg {
+					if !tt.deaf && strings.HasPrefix(m.Subject, "_D.c."+*instance.Load()+".") || tt.deaf && strings.HasPrefix(m.Subject, "_D.f.") {
+						return nil // and no 503 either
+					}
+					return []transport.Msg{m}
+				})
+				if !tt.deaf {
+					die()
+				}
+				_, end = r.also(t, shared)
+				defer end()
+				time.Sleep(2 * time.Minute)
+				cancel()
+				<-done
+				if took := back.Sub(died); took <= 0 || took > tt.within || tt.deaf != (failed > 0) {
+					t.Errorf("a fresh state came after %v and %d attempts that failed, want %v at most", took, failed, tt.within)
+				}
+			})
 		})
-		old.Disconnect()
-		_, end = r.also(t, shared)
-		defer end()
-		time.Sleep(2 * time.Minute)
-		cancel()
-		<-done
-		if took := back.Sub(failed); failed.IsZero() || took <= 0 || took > flow.SettleTime+time.Second {
-			t.Errorf("a fresh state came %v after the first attempt had failed, want %v at most", took, flow.SettleTime+time.Second)
-		}
-	})
+	}
 }
