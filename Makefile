@@ -9,7 +9,7 @@ NEW      ?=
 ROUNDS   ?= 9
 N        ?= 10000
 SEED     ?= 1
-SEEDS    ?= 200
+SEEDS    ?= 1000
 LENGTH   ?= 10m
 CORES    ?= $(shell nproc)
 
@@ -63,7 +63,7 @@ replay-check: ## compare replays of N (10000) simulated schedules from SEED (1)
 mutations: ## show that each deliberate fault of internal/mutations is caught
 	go run ./internal/mutations
 
-mutations-sim: ## show which of them the first SEEDS (200) schedules of the simulation catch
+mutations-sim: ## show which of them the first SEEDS (1000) schedules of the simulation catch
 	go run ./internal/mutations -sim $(SEEDS)
 
 mutate-flow: ## show how many small faults of internal/flow its tests notice, at least 80%
