@@ -5,7 +5,7 @@
 package sim_test
 
 const (
-	schedules      = 200
+	schedules      = 100
 	realSchedules  = 20
 	aloneSchedules = 20
 )
