@@ -62,13 +62,17 @@ func (c *inCall) snapshot(now time.Duration, connected bool) StreamInfo {
 	return i
 }
 
-// tellOf adds what is known of the peer, if there is one.
+// tellOf adds what is known of the peer, if there is one. What was between us and one
+// that is gone is over, also while a reader has yet to see the end of its stream.
 func (p *peer) tellOf(i *StreamInfo, now time.Duration) {
 	if p == nil {
 		return
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if p.gone {
+		return
+	}
 	i.Shared = received(&p.window)
 	if !p.heard.Load() {
 		i.Heard = p.live.Silence(now)

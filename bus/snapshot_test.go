@@ -101,7 +101,8 @@ func large(ctx context.Context, _ int) (iter.Seq2[[]byte, error], error) {
 func TestAStreamWhoseReaderStallsWaitsForCreditAndForItsReader(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		net := transport.NewNet(1)
-		srv, err := bus.ServeOn(net.Dial(), bus.Service{Name: "test", MaxStall: -1}, largeRPC.Handler(large))
+		far := net.Dial()
+		srv, err := bus.ServeOn(far, bus.Service{Name: "test", MaxStall: -1}, largeRPC.Handler(large))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -121,6 +122,11 @@ func TestAStreamWhoseReaderStallsWaitsForCreditAndForItsReader(t *testing.T) {
 		}
 		if s.Shared.Granted <= s.Shared.Used {
 			t.Errorf("what is on its way is no more than the stream's: %+v", s)
+		}
+		far.Disconnect()
+		time.Sleep(3 * time.Second)
+		if c := the(t, bus.RoleStream, client.Snapshot()); c.Queued < 200<<10 || c.Shared.Granted != 0 {
+			t.Errorf("the responder is gone, and may still send: %+v", c)
 		}
 	})
 }
