@@ -36,13 +36,13 @@ brokers: ## run what tests the broker on other versions of nats-server
 integration: ## run the tests on embedded NATS only
 	go test -count=1 ./integration/...
 
-soak: ## roll fleets through versions at 2,000 calls a second
+soak-rolling: ## roll fleets through versions at 2,000 calls a second
 	DURABUS_ROLL=soak go test -count=1 -timeout 20m -v -run 'TestARollingUpgrade' ./integration
 
 soak-faults: ## break brokers, responders and the network under load for LENGTH (10m)
 	DURABUS_SOAK=$(LENGTH) go test -count=1 -timeout 0 -v -run WhatBreaksIsMended ./integration/soak
 
-soak-sim: ## simulate N (10000) schedules from SEED (1) on all cores, exactly
+soak: ## simulate N (10000) schedules from SEED (1) on all cores, exactly
 	go run ./internal/sim/replay soak -n $(N) -seed $(SEED) -cores $(CORES)
 
 soak-nats: ## play N (10000) schedules from SEED (1) on an embedded nats-server and on one simulated broker, on all cores

@@ -22,7 +22,7 @@ import (
 	"github.com/durabus/durabus/internal/wire"
 )
 
-// rollLoad is the environment variable that CI sets to "ci" and `make soak` to
+// rollLoad is the environment variable that CI sets to "ci" and `make soak-rolling` to
 // "soak", for full upgrades instead of short ones.
 const rollLoad = "DURABUS_ROLL"
 

@@ -52,5 +52,5 @@
 // goroutines, select, maps, and the engine's own ids and random delays. As it
 // comes, two runs of one seed may differ in the order of what happens in the same
 // instant. On the runtime that internal/sim/replay builds they do not differ at
-// all: `make replay`, `make replay-check`, `make soak-sim`.
+// all: `make replay`, `make replay-check`, `make soak`.
 package sim

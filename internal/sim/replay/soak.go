@@ -116,7 +116,7 @@ func (a *tally) total(t task, took time.Duration) error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	fmt.Fprintf(os.Stderr, "%v of processor for each schedule\n", (a.busy / time.Duration(max(1, a.played))).Round(10*time.Microsecond))
-	fmt.Printf("| `make soak-sim`, seeds %d to %d | %s |\n", t.first, t.first+a.played-1, a.report.Row(a.broken))
+	fmt.Printf("| `make soak`, seeds %d to %d | %s |\n", t.first, t.first+a.played-1, a.report.Row(a.broken))
 	switch {
 	case a.failure != nil:
 		return a.failure
