@@ -20,9 +20,9 @@
 //     has passed, by the rule of docs/protocol.md («Age»); an answer is that of its
 //     call; no call ends for want of a version that somebody serves whom nothing
 //     happens to.
-//   - I4: a caller and a responder that nothing happens to go on with one another,
-//     whatever happens to the others; nobody ever holds more than its bounds, nor
-//     has more credit than the other end gave.
+//   - I4: a caller and a responder that nothing happens to go on with one another, their
+//     pipes to the end, whatever happens to the others; nobody ever holds more than
+//     its bounds, nor has more credit than the other end gave.
 //   - I5: when a process has died, each of the others that is left alone has
 //     nothing of it any more after a bound; when all have left nobody holds
 //     anything, and there is no subscription and no goroutine.

@@ -14,7 +14,11 @@ func (c *caller) visit(home *responder) {
 	o := c.world.oracle
 	f := nearRPC.Client(c.client.WithInstance(home.server.Instance()))
 	soon := 8*c.world.delay.most + 10*time.Millisecond
-	for wait(c.ctx, 2*c.world.scale.near) {
+	for n := 1; wait(c.ctx, 2*c.world.scale.near); n++ {
+		if n%4 == 0 {
+			c.browse(home, soon)
+			continue
+		}
 		of := o.begin(c.name, "near", false, 0)
 		_, err := f(c.ctx, query{Call: of.id, Caller: c.name})
 		if c.ctx.Err() != nil {
@@ -28,6 +32,31 @@ func (c *caller) visit(home *responder) {
 			o.fail("I4", "a call between two that nothing happens to took %v and ended with %v", took, err)
 		}
 		o.mu.Unlock()
+	}
+}
+
+// browse reads a short stream of its own responder, which has nothing to wait for.
+func (c *caller) browse(home *responder, soon time.Duration) {
+	const count = 3
+	o := c.world.oracle
+	of := o.begin(c.name, "near list", false, 0)
+	updates, err := streamRPC.Client(c.client.WithInstance(home.server.Instance()))(c.ctx, query{Call: of.id, Caller: c.name, Count: count})
+	run, got := 0, 0
+	if err == nil {
+		for u, failed := range updates {
+			if err = failed; err != nil {
+				break
+			}
+			got++
+			o.read(of, u, &run, got)
+		}
+	}
+	if c.ctx.Err() != nil {
+		return
+	}
+	o.end(of, err)
+	if took := time.Since(of.began); err != nil || got != count || took > soon {
+		o.broken("I1", "a pipe between two that nothing happens to took %v, had %d of %d updates and ended with %v", took, got, count, err)
 	}
 }
 
