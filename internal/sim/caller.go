@@ -47,7 +47,7 @@ func (w *world) call(name string, node int, d delays) *caller {
 }
 
 // workloads is how many kinds [caller.start] has.
-const workloads = 11
+const workloads = 12
 
 // start begins the workloads.
 func (c *caller) start() {
@@ -62,6 +62,7 @@ func (c *caller) start() {
 		"tapes": c.play,
 		"burst": c.burst,
 		"tell":  c.tell,
+		"peek":  c.peek,
 		"list":  func(r *rand.Rand) { c.read(r, "list", listRPC.Client(c.client)) },
 	} {
 		if c.dice.of("has "+name).below(workloads) >= c.world.scale.works {
@@ -260,5 +261,35 @@ func (c *caller) listen(f *follower, rpc piperpc.RPC[int, change]) {
 			}
 			last = ev.Update.N
 		}
+	}
+}
+
+// peek follows the shared state for a moment: it comes and goes while others
+// publish, and read the same feed.
+func (c *caller) peek(r *rand.Rand) {
+	o, name, left := c.world.oracle, c.name+" peek", r.IntN(5)
+	ctx, cancel := c.limit(between(r, time.Millisecond, 2*time.Second))
+	defer cancel()
+	rpc := sharedBookRPC
+	if onceIn(r, 4) {
+		rpc = bookRPC
+	}
+	b, updates, err := rpc.Client(c.client)(ctx, 0)
+	if err != nil {
+		return
+	}
+	o.holds(name, b)
+	for u, err := range updates {
+		if err != nil {
+			return
+		}
+		if u.N != b.N+1 {
+			o.broken("I2", "%s got update %d after %d", name, u.N, b.N)
+		}
+		b = apply(b, u)
+		if o.holds(name, b); left == 0 {
+			return
+		}
+		left--
 	}
 }

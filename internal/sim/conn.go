@@ -179,7 +179,7 @@ func (c *conn) vanish(unknown time.Duration) {
 		c.up.lose()
 		c.up.hangs = time.Now().Add(unknown) // its farewell does
 	}
-	c.dies(true)
+	c.dies(c.connected)
 }
 
 // leave implements [link].

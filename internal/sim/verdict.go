@@ -5,7 +5,10 @@ package sim
 import (
 	"context"
 	"math/rand/v2"
+	"slices"
 	"time"
+
+	"github.com/durabus/durabus/internal/flow"
 )
 
 // visit calls a responder of its own all the time: nothing happens to either,
@@ -112,6 +115,10 @@ func (w *world) recover() {
 	w.oracle.report.Recovery = time.Since(began)
 }
 
+// givenBack is how long a stream may wait for credit that was lost on its way: the
+// second heartbeat since says what was.
+const givenBack = 2*flow.BeatEvery + flow.Tick + time.Second
+
 // calmed checks what is left once nothing changes any more.
 func (w *world) calmed() {
 	until := time.Now()
@@ -122,6 +129,14 @@ func (w *world) calmed() {
 		w.oracle.broken("I3", "%s has not ended %v after the last fault", c, ending)
 	}
 	wait(context.Background(), time.Second+w.delay.latest) // what was late before the storm was over still comes
+	behind := func() bool {
+		return slices.ContainsFunc(w.callers, func(c *caller) bool {
+			return slices.ContainsFunc(c.books, func(f *follower) bool { return f.at.Load() != w.oracle.latest() })
+		})
+	}
+	for began := time.Now(); behind() && time.Since(began) < givenBack; {
+		wait(context.Background(), 10*time.Millisecond)
+	}
 	for _, c := range w.callers {
 		for _, f := range c.books {
 			if at := f.at.Load(); at != w.oracle.latest() {
