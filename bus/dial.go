@@ -3,6 +3,7 @@
 package bus
 
 import (
+	"bytes"
 	"net"
 
 	"github.com/nats-io/nats.go"
@@ -15,7 +16,8 @@ const tooMuch = "-ERR 'Maximum Payload Violation'\r\n"
 
 // redialling has connections whose broker says tooMuch end without that word:
 // nats.go makes them again then, and learns what the broker takes now. It must be
-// the last of the options. What nats.go encrypts itself it cannot read.
+// the last of the options. What nats.go encrypts itself, or has in a WebSocket, it
+// cannot read and leaves alone.
 func redialling(o *nats.Options) error {
 	d := dialer{CustomDialer: o.CustomDialer}
 	if d.CustomDialer == nil {
@@ -52,14 +54,32 @@ func (d dialer) SkipTLSHandshake() bool {
 // A forgivingConn keeps back what may be the last word of a broker until something
 // follows it. If that is the end of the connection it is dropped; it was a part of
 // a message otherwise.
+//
+// Nothing may follow for long where lines do not end as NATS's do. So it keeps
+// nothing back unless the client has begun with NATS's word, and not with the
+// handshake of TLS or of a WebSocket.
 type forgivingConn struct {
 	net.Conn
-	held []byte // the end of what was read, which tooMuch begins with
-	room [len(tooMuch)]byte
+	spoken bool   // the client has said something
+	plain  bool   // which was NATS's
+	held   []byte // the end of what was read, which tooMuch begins with
+	room   [len(tooMuch)]byte
+}
+
+// Write implements [net.Conn]. What is written first is, before anything is written
+// or read by another goroutine.
+func (c *forgivingConn) Write(b []byte) (int, error) {
+	if !c.spoken {
+		c.spoken, c.plain = true, bytes.HasPrefix(b, []byte("CONNECT "))
+	}
+	return c.Conn.Write(b)
 }
 
 // Read implements [net.Conn].
 func (c *forgivingConn) Read(b []byte) (int, error) {
+	if !c.plain {
+		return c.Conn.Read(b)
+	}
 	for {
 		if len(b) <= len(c.held) { // there is no room to see what follows
 			n := copy(b, c.held)

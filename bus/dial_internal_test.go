@@ -28,6 +28,26 @@ func (s *script) Read(b []byte) (int, error) {
 	return n, nil
 }
 
+func (s *script) Write(b []byte) (int, error) { return len(b), nil }
+
+// A byte that is kept back until another comes is a message that is late.
+func TestNothingIsKeptBackOfWhatIsNotReadable(t *testing.T) {
+	for name, first := range map[string]string{"TLS": "\x16\x03\x01", "a WebSocket": "GET / HTTP/1.1\r\n", "nothing yet": ""} {
+		c := &forgivingConn{Conn: &script{texts: []string{"\x17-", "\x18-ERR '"}}}
+		if first != "" {
+			if _, err := c.Write([]byte(first)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for _, want := range []string{"\x17-", "\x18-ERR '"} {
+			b := make([]byte, 100)
+			if n, err := c.Read(b); err != nil || string(b[:n]) != want {
+				t.Errorf("%s: read %q, %v; want %q", name, b[:n], err, want)
+			}
+		}
+	}
+}
+
 func TestTheLastWordOfABrokerIsDroppedAndNothingElseIs(t *testing.T) {
 	for _, tt := range []struct {
 		name  string
@@ -47,7 +67,11 @@ func TestTheLastWordOfABrokerIsDroppedAndNothingElseIs(t *testing.T) {
 		for name, read := range map[string]func(io.Reader) io.Reader{
 			"": func(r io.Reader) io.Reader { return r }, ", read in halves": iotest.HalfReader,
 		} {
-			got, err := io.ReadAll(read(&forgivingConn{Conn: &script{texts: append([]string(nil), tt.says...)}}))
+			c := &forgivingConn{Conn: &script{texts: append([]string(nil), tt.says...)}}
+			if _, err := c.Write([]byte("CONNECT {}\r\n")); err != nil {
+				t.Fatal(err)
+			}
+			got, err := io.ReadAll(read(c))
 			if string(got) != tt.heard || err != nil {
 				t.Errorf("%s%s: heard %q, %v; want %q", tt.name, name, got, err, tt.heard)
 			}

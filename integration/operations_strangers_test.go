@@ -86,7 +86,9 @@ func TestTheBrokersCertificateAloneKeepsPasswordsPrivate(t *testing.T) {
 	url := runConfig(t, config)
 	root := nats.RootCAs(filepath.Join(ca.dir, "ca.pem"))
 	servePricing(t, connect(t, url, root, user("pricer", nil)), bus.Service{})
-	callsPricing(t, client(t, url, root, user("alice", nil)))
+	alice := client(t, url, root, user("alice", nil))
+	callsPricing(t, alice)
+	answeredAtOnce(t, alice)
 	if nc, err := nats.Connect(url, root, nats.UserInfo("alice", "wrong")); !errors.Is(err, nats.ErrAuthorization) {
 		nc.Close()
 		t.Errorf("with a wrong password: %v", err)
@@ -98,6 +100,17 @@ func TestTheBrokersCertificateAloneKeepsPasswordsPrivate(t *testing.T) {
 		if nc, err := nats.Connect(url, options...); err == nil {
 			nc.Close()
 			t.Errorf("who has %s told its password", name)
+		}
+	}
+}
+
+// answeredAtOnce makes so many calls that each last byte of what is encrypted comes.
+func answeredAtOnce(t *testing.T, c bus.Caller) {
+	t.Helper()
+	call := quoteRPC.Client(c)
+	for range 2000 {
+		if _, err := call(t.Context(), ""); err != nil {
+			t.Fatal("a call over TLS:", err)
 		}
 	}
 }
