@@ -162,15 +162,7 @@ func TestAResponderThatIsGoneEndsItsFeed(t *testing.T) {
 		s.pub.Publish(1)
 		synctest.Wait()
 		s.conn.Freeze(true)
-		began := time.Now()
-		for i, r := range wait() {
-			if !errors.Is(r.err, bus.Gone) || r.sum != 1 {
-				t.Errorf("reader %d: %v, %v", i, r.read, r.err)
-			}
-		}
-		if took := time.Since(began); took > flow.SilenceBound {
-			t.Errorf("it took %v, %v at most is promised", took, flow.SilenceBound)
-		}
+		endInTime(t, wait, bus.Gone)
 		s.close()
 	})
 }
@@ -192,14 +184,20 @@ func TestAFeedThatNoLongerReachesIsLostThoughItsResponderIsHeard(t *testing.T) {
 		s.pub.Publish(1)
 		synctest.Wait()
 		cut.Store(true)
-		began := time.Now()
-		for i, r := range wait() {
-			if !errors.Is(r.err, bus.Lost) || r.sum != 1 {
-				t.Errorf("reader %d: %v, %v", i, r.read, r.err)
-			}
-		}
-		if took := time.Since(began); took > flow.SilenceBound {
-			t.Errorf("it took %v, %v at most is promised", took, flow.SilenceBound)
-		}
+		endInTime(t, wait, bus.Lost)
 	})
+}
+
+// endInTime demands that readers, who have one update, are told so within the bound.
+func endInTime(t *testing.T, wait func() []*member, so bus.Code) {
+	t.Helper()
+	began := time.Now()
+	for i, r := range wait() {
+		if !errors.Is(r.err, so) || r.sum != 1 {
+			t.Errorf("reader %d: %v, %v", i, r.read, r.err)
+		}
+	}
+	if took := time.Since(began); took > flow.SilenceBound {
+		t.Errorf("it took %v, %v at most is promised", took, flow.SilenceBound)
+	}
 }

@@ -196,7 +196,7 @@ func (p *peer) allFeeds() []*inFeed {
 	return all
 }
 
-// silence is for how long p has not been heard, on whatever subject.
+// silence is for how long p has not been heard.
 func (p *peer) silence(now time.Duration) time.Duration {
 	p.mu.Lock()
 	defer p.mu.Unlock()
