@@ -179,6 +179,9 @@ func feedToken(packet []byte) string {
 	}
 }
 
+// inPieces is a query that is sent in pieces.
+var inPieces = make([]byte, 300<<10)
+
 // FuzzClient is a hostile responder of one of each kind that a client has called.
 // Another client must not notice, and the client itself is as good as before.
 func FuzzClient(f *testing.F) {
@@ -205,7 +208,7 @@ func FuzzClient(f *testing.F) {
 			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 			defer cancel()
 			for i, kind := range []bus.Kind{bus.Unary, bus.Pipe, bus.State, bus.Unary} {
-				go callBadly(ctx, client, bus.Call{Description: bus.Description{Name: "bad", Version: i + 1, Kind: kind}, Query: make([]byte, i/3*300<<10)})
+				go callBadly(ctx, client, bus.Call{Description: bus.Description{Name: "bad", Version: i + 1, Kind: kind}, Query: inPieces[:i/3*len(inPieces)]})
 				synctest.Wait()
 			}
 			for len(s.rest) > 0 {

@@ -58,6 +58,7 @@ type SimConn struct {
 type simSub struct {
 	c              *SimConn
 	subject, queue string
+	wild           bool // subject has a wildcard
 	f              func(Msg)
 
 	mu     sync.Mutex // guards the fields below
@@ -157,7 +158,7 @@ func (c *SimConn) PublishMsg(m Msg) error {
 // publisher's own.
 func (c *SimConn) unheard(m Msg) {
 	for _, s := range c.subs {
-		if s.queue == "" && matches(s.subject, m.Reply) {
+		if s.queue == "" && s.takes(m.Reply) {
 			s.push(Msg{Subject: m.Reply, NoResponders: true})
 			return
 		}
@@ -166,16 +167,19 @@ func (c *SimConn) unheard(m Msg) {
 
 // route delivers m and reports whether anybody was there.
 func (n *Net) route(m Msg) (delivered bool) {
-	queues := map[string][]*simSub{}
+	var queues map[string][]*simSub // most messages are for none
 	var names []string
 	for _, c := range n.conns {
 		for _, s := range c.subs {
 			switch {
-			case !c.up || !matches(s.subject, m.Subject):
+			case !c.up || !s.takes(m.Subject):
 			case s.queue == "":
 				delivered = true
 				s.offer(m)
 			default:
+				if queues == nil {
+					queues = map[string][]*simSub{}
+				}
 				if queues[s.queue] == nil {
 					names = append(names, s.queue)
 				}
@@ -196,6 +200,10 @@ func (s *simSub) offer(m Msg) {
 	if !s.c.frozen {
 		s.push(m)
 	}
+}
+
+func (s *simSub) takes(subject string) bool {
+	return s.subject == subject || s.wild && matches(s.subject, subject)
 }
 
 func (s *simSub) push(m Msg) {
@@ -233,7 +241,7 @@ func (s *simSub) run() {
 
 // Subscribe implements [Conn].
 func (c *SimConn) Subscribe(subject, queue string, f func(Msg)) (Subscription, error) {
-	s := &simSub{c: c, subject: subject, queue: queue, f: f, wake: make(chan struct{}, 1), ended: make(chan struct{})}
+	s := &simSub{c: c, subject: subject, queue: queue, wild: strings.ContainsAny(subject, "*>"), f: f, wake: make(chan struct{}, 1), ended: make(chan struct{})}
 	c.net.mu.Lock()
 	c.subs = append(c.subs, s)
 	c.net.mu.Unlock()
