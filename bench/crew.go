@@ -19,10 +19,10 @@ type crew struct {
 }
 
 // muster starts a broker with the settings that docs/operations.md has, or its
-// own if "default" are asked for.
-func muster(ctx context.Context, settings string) (*crew, error) {
+// own if "default" are asked for, and more in its environment.
+func muster(ctx context.Context, settings string, env ...string) (*crew, error) {
 	c := &crew{ctx: ctx}
-	broker, err := c.join("broker")
+	broker, err := c.join("broker", nil, env...)
 	if err != nil {
 		return nil, err
 	}
@@ -35,17 +35,17 @@ func muster(ctx context.Context, settings string) (*crew, error) {
 	return c, nil
 }
 
-func (c *crew) join(role string, by ...string) (*process, error) {
-	p, err := startBy(c.ctx, role, by)
+func (c *crew) join(role string, by []string, env ...string) (*process, error) {
+	p, err := startBy(c.ctx, role, by, env...)
 	if err == nil {
 		c.all = append(c.all, p)
 	}
 	return p, err
 }
 
-// serve starts a server, and returns when it serves.
-func (c *crew) serve(shape string, l load) (*process, error) {
-	p, err := c.join("server")
+// serve starts a server, with more in its environment, and returns when it serves.
+func (c *crew) serve(shape string, l load, env ...string) (*process, error) {
+	p, err := c.join("server", nil, env...)
 	if err != nil {
 		return nil, err
 	}
@@ -66,7 +66,7 @@ func (c *crew) dialNiced(shape string, l load) (*process, error) {
 }
 
 func (c *crew) dialAs(role, shape string, l load, by ...string) (*process, error) {
-	p, err := c.join(role, by...)
+	p, err := c.join(role, by)
 	if err != nil {
 		return nil, err
 	}
