@@ -201,3 +201,28 @@ func TestADrainServesTheRequestsThatCameBeforeIt(t *testing.T) {
 		}
 	})
 }
+
+// TestAStreamWhoseHandlerIsStillAtItEndsWithTheDrain has a handler that takes its
+// time, but not so much that its caller would have heard of it, begin its stream
+// when the others have been told to go.
+func TestAStreamWhoseHandlerIsStillAtItEndsWithTheDrain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFleet(t)
+		slow := tickRPC.Handler(func(ctx context.Context, _ int) (iter.Seq2[int, error], error) {
+			time.Sleep(20 * time.Millisecond)
+			return func(func(int, error) bool) { <-ctx.Done() }, nil
+		})
+		f.serve(bus.Service{}, slow) // so that the other need not wait for its callers
+		leaving := f.serve(bus.Service{}, slow)
+		c := f.client(bus.ClientOptions{}).WithInstance(leaving.Instance())
+		streamed := make(chan error, 1)
+		go func() { streamed <- readTicks(t.Context(), c, 0) }()
+		time.Sleep(10 * time.Millisecond)
+		if err := leaving.Drain(t.Context()); err != nil {
+			t.Error("Drain:", err)
+		}
+		if err := <-streamed; !errors.Is(err, bus.Draining) {
+			t.Errorf("the stream: %v, want Draining", err)
+		}
+	})
+}

@@ -130,11 +130,14 @@ func (s *outStream) begin(r Reply) error {
 	} else {
 		first.Data = r.First
 	}
+	var accept []byte
+	if !j.accepted.Swap(true) {
+		accept = j.accept(0).Append(nil) // without the lock: if the call is to end, this wakes us
+	}
 	s.mu.Lock()
 	s.source = j.ctx.source
-	if !j.accepted.Swap(true) {
-		s.sealed = j.accept(0).Append(s.sealed)
-		s.opening = j.request
+	if accept != nil {
+		s.sealed, s.opening = accept, j.request
 	}
 	first.Seq = s.send.Next(0)
 	s.sealed = first.Append(s.sealed)
