@@ -3,6 +3,7 @@
 package bus
 
 import (
+	"math"
 	"time"
 
 	"github.com/durabus/durabus/internal/flow"
@@ -50,4 +51,10 @@ func (c *clocks) turn(now time.Duration) {
 		return
 	}
 	c.turned = now
+}
+
+// microseconds is a time on the wire, or the longest that there is: whoever has a
+// deadline in a far future must not be told that it has passed.
+func microseconds(n uint64) time.Duration {
+	return time.Duration(min(n, uint64(math.MaxInt64/time.Microsecond))) * time.Microsecond
 }

@@ -6,6 +6,7 @@ import (
 	"context"
 	"fmt"
 	"iter"
+	"math"
 	"math/rand/v2"
 	"strings"
 	"sync/atomic"
@@ -69,7 +70,8 @@ func (s *Server) newJob(p *endpoint, o *wire.Open, m *transport.Msg, now time.Du
 	}
 	j.ctx.job, j.ctx.metadata = j, o.Metadata
 	if o.TimeoutUS > 0 {
-		j.ctx.expires = now + time.Duration(o.TimeoutUS)*time.Microsecond
+		left := microseconds(o.TimeoutUS)
+		j.ctx.expires = now + min(left, math.MaxInt64-now)
 	}
 	if p.Kind.Streams() {
 		j.makeOut()

@@ -66,7 +66,7 @@ func (s *Server) admit(j *job, o *wire.Open, number uint64) error {
 		s.drops.add(dropRepeatedRq, "rpc", j.point.Description, "peer", j.peer(), "call", j.callID())
 		j.reply = "" // the first of them is answered
 		return bad(Invalid, "repeated")
-	case flow.Expired(age, time.Duration(o.TimeoutUS)*time.Microsecond):
+	case flow.Expired(age, microseconds(o.TimeoutUS)):
 		return bad(Expired, "the request was %v on its way", age)
 	}
 	return s.enter(j)
