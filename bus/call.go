@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"iter"
 	"log/slog"
+	"runtime/debug"
 
 	"github.com/durabus/durabus/internal/wire"
 )
@@ -146,13 +147,19 @@ func (e Element) Bytes() ([]byte, error) {
 	return e.data, nil
 }
 
-// addTo adds the element to b.
-func (e Element) addTo(b *wire.Batch) error {
-	if e.encode != nil {
-		return b.Append(e.encode)
+// addTo adds the element to b. A codec that panics has that for its error, a
+// [thrown]: it is called with locks held, and by nobody who would recover.
+func (e Element) addTo(b *wire.Batch) (err error) {
+	if e.encode == nil {
+		b.AppendBytes(e.data)
+		return nil
 	}
-	b.AppendBytes(e.data)
-	return nil
+	defer func() {
+		if p := recover(); p != nil {
+			err = &thrown{p, debug.Stack()}
+		}
+	}()
+	return b.Append(e.encode)
 }
 
 // A CallFunc carries out calls.

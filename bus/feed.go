@@ -151,7 +151,11 @@ func (f *feed) update(e Element, fault bool) error {
 	if f.counts && err == nil {
 		f.soon()
 	}
-	return err
+	switch err {
+	case nil, errNoSource, errTooLong:
+		return err
+	}
+	return f.srv.mux.unencodable(err, localCall{&Incoming{RPC: f.key.Description, CallID: callID(f.token, 0)}})
 }
 
 // push adds an update to the batch, which comes behind position at of the source
@@ -166,8 +170,8 @@ func (f *feed) push(e Element, fault bool, at uint64, clear bool) error {
 	if !clear {
 		return errNoSource
 	}
-	if err := f.batch.Append(e.Append); err != nil {
-		return unencodable(err, f.key.Description)
+	if err := e.addTo(&f.batch); err != nil {
+		return err
 	}
 	if fault {
 		f.faults = append(f.faults, uint32(len(f.places)))

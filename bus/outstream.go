@@ -162,7 +162,7 @@ func (s *outStream) push(ctx context.Context, e Element) error {
 	b := s.gathering()
 	if err := e.addTo(b); err != nil {
 		s.mu.Unlock()
-		return unencodable(err, s.job.point.Description)
+		return s.job.srv.mux.unencodable(err, s.job)
 	}
 	size := b.Size()
 	if size > min(chunkSize, s.room) || !s.send.Credit.Fits(flow.Cost(size)) {
@@ -176,11 +176,16 @@ func (s *outStream) push(ctx context.Context, e Element) error {
 	return s.full(ctx)
 }
 
-func unencodable(err error, d Description) error {
-	if e, ok := err.(*Error); ok {
+// unencodable is the end of a stream one of whose updates its codec did not take.
+func (m *mux) unencodable(err error, by callee) error {
+	switch e := err.(type) {
+	case *Error:
 		return e
+	case *thrown:
+		m.recovered(e, by.description(), by, &err)
+		return err
 	}
-	return &Error{Code: Failed, RPC: d, MayHaveRun: true, Err: err, Message: "an update cannot be encoded: " + err.Error()}
+	return &Error{Code: Failed, RPC: by.description(), MayHaveRun: true, Err: err, Message: "an update cannot be encoded: " + err.Error()}
 }
 
 // pushLater adds an update when there is room and credit for it.

@@ -26,15 +26,29 @@ type panicked struct {
 	left   uint64    // out, since one was logged
 }
 
-// log logs a panic with the trace of its goroutine, which must be the one that calls.
+// A thrown is a panic that was recovered where it cannot be logged.
+type thrown struct {
+	value any
+	stack []byte
+}
+
+func (t *thrown) Error() string { return fmt.Sprint("panic: ", t.value) }
+
+// log logs a panic with the trace of its goroutine, which must be the one that
+// calls unless value is a thrown.
 // It reports false if the log has enough of this RPC for now: then the next that is
 // logged says how many were not.
 func (p *panics) log(what string, d Description, call string, value any) bool {
 	left, ok := p.mayLog(d, time.Now())
-	if ok {
-		slog.Error("durabus: "+what+" panicked", "rpc", d.String(), "call", call, "panic", fmt.Sprint(value), "left_out", left, "stack", string(debug.Stack()))
+	if !ok {
+		return false
 	}
-	return ok
+	t, was := value.(*thrown)
+	if !was {
+		t = &thrown{value, debug.Stack()}
+	}
+	slog.Error("durabus: "+what+" panicked", "rpc", d.String(), "call", call, "panic", fmt.Sprint(t.value), "left_out", left, "stack", string(t.stack))
+	return true
 }
 
 func (p *panics) mayLog(d Description, now time.Time) (left uint64, ok bool) {
