@@ -78,7 +78,7 @@ func (s *Server) announcing() {
 func (s *Server) stay(say func()) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.leaving {
+	if s.draining {
 		return false
 	}
 	say()

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"iter"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -13,6 +14,7 @@ import (
 
 	"github.com/durabus/durabus/bus"
 	"github.com/durabus/durabus/internal/transport"
+	"github.com/durabus/durabus/internal/wire"
 	"github.com/durabus/durabus/staterpc"
 )
 
@@ -223,6 +225,47 @@ func TestAStreamWhoseHandlerIsStillAtItEndsWithTheDrain(t *testing.T) {
 		}
 		if err := <-streamed; !errors.Is(err, bus.Draining) {
 			t.Errorf("the stream: %v, want Draining", err)
+		}
+	})
+}
+
+// TestWhoDrainsDoesNotSayAgainThatItServes has its drain begin just before it would
+// repeat its first announcement, and the connection come back while it asks who else
+// serves the same.
+func TestWhoDrainsDoesNotSayAgainThatItServes(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFleet(t)
+		conn := f.net.Dial()
+		srv, err := bus.ServeOn(conn, bus.Service{}, naming("x"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(900 * time.Millisecond)
+		left, again := 0, 0
+		f.net.Tap(func(_ *transport.SimConn, m transport.Msg) []transport.Msg {
+			_, body, _, err := wire.Next(m.Data)
+			var said wire.Served
+			switch {
+			case !strings.HasPrefix(m.Subject, "_D.a."):
+			case err != nil || said.Parse(body) != nil:
+				t.Error("no announcement:", m)
+			case len(said.Versions) > 0:
+				again++
+			default:
+				left++
+			}
+			return []transport.Msg{m}
+		})
+		go func() {
+			time.Sleep(50 * time.Millisecond)
+			conn.Disconnect()
+			conn.Reconnect()
+		}()
+		if err := srv.Drain(t.Context()); err != nil {
+			t.Error(err)
+		}
+		if f.net.Tap(nil); again > 0 || left != 4 {
+			t.Errorf("it said %d times that it serves a name, and %d that it does not; want 4", again, left)
 		}
 	})
 }
