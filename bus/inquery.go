@@ -43,6 +43,14 @@ func (j *job) awaitQuery(total uint64) {
 	j.accepted.Store(true)
 	frame := j.accept(credit)
 	j.sess.sent(j.sess.publishFirst(j.reply, frame.Append(nil)))
+	if s.ctx.Err() != nil { // cutShort may have looked before
+		q.leave(j)
+	}
+}
+
+// leave ends a call whose query is not whole because the responder is leaving.
+func (q *inQuery) leave(j *job) {
+	q.fail(j, &Error{Code: Draining, RPC: j.point.Description, Message: "the responder is leaving, and the query was not whole"})
 }
 
 // piece takes the next piece, and starts the call with the last.

@@ -12,6 +12,7 @@ import (
 
 	"github.com/durabus/durabus/bus"
 	"github.com/durabus/durabus/internal/transport"
+	"github.com/durabus/durabus/internal/wire"
 	"github.com/durabus/durabus/unaryrpc"
 )
 
@@ -52,4 +53,47 @@ func TestAHandlerDoesNotStartWhoseQueryIsWholeAfterTheDeadline(t *testing.T) {
 		client.Close()
 		srv.Close()
 	})
+}
+
+// TestAServerThatEndsDoesNotWaitForTheRestOfAQuery has a caller whose query comes so
+// slowly that it would never be whole, but does not stop.
+func TestAServerThatEndsDoesNotWaitForTheRestOfAQuery(t *testing.T) {
+	for name, end := range map[string]func(*bus.Server) error{
+		"closed": (*bus.Server).Close,
+		"drained": func(srv *bus.Server) error {
+			ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+			defer cancel()
+			if err := srv.Drain(ctx); !errors.Is(err, context.DeadlineExceeded) {
+				return err
+			}
+			return nil
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				r := raidOn(t)
+				o := open(1, bus.Pipe)
+				o.Query, o.Total = nil, 1<<20
+				r.ask("bad.rest.v1", packet(1, o.Append(nil)))
+				r.forget()
+				start, ended := time.Now(), make(chan time.Duration, 1)
+				go func() {
+					if err := end(r.srv); err != nil {
+						t.Error(err)
+					}
+					ended <- time.Since(start)
+				}()
+				for seq := uint64(1); seq < 5; seq++ {
+					time.Sleep(3 * time.Second)
+					r.control(packet(seq+1, wire.Chunk{Call: 1, Seq: seq, Data: []byte("x")}.Append(nil)))
+				}
+				if d := <-ended; d > time.Second {
+					t.Errorf("it took %v", d)
+				}
+				if e := errorIn(r.kept()[0].Data); e == nil || e.Code != string(bus.Draining) || e.MayHaveRun {
+					t.Errorf("the caller was told %+v; want draining, and that the handler has not run", e)
+				}
+			})
+		})
+	}
 }

@@ -96,9 +96,20 @@ func (s *Server) idle(ctx context.Context) error {
 	case <-idle:
 		return nil
 	case <-ctx.Done():
-		s.cancel(Draining)
+		s.cutShort()
 		<-idle
 		return ctx.Err()
+	}
+}
+
+// cutShort cancels the handlers, and refuses calls whose query is not whole: how
+// long the rest of it takes is the caller's to say.
+func (s *Server) cutShort() {
+	s.cancel(Draining)
+	for _, sess := range s.allSessions() {
+		for _, j := range sess.all() {
+			j.query.leave(j)
+		}
 	}
 }
 
@@ -124,7 +135,7 @@ func (s *Server) Close() error {
 			errs = append(errs, ended(sub.Unsubscribe()))
 		}
 	}
-	s.cancel(Draining)
+	s.cutShort()
 	s.calls.Wait()
 	close(s.quit) // the outbox publishes what it has, then returns
 	s.loops.Wait()
