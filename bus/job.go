@@ -35,6 +35,7 @@ type job struct {
 
 	accepted atomic.Bool // the caller knows that we have it
 	silent   atomic.Bool // nobody is there to hear more
+	counted  bool        // it is one of the calls that have not been answered; its goroutine's
 	plain    bool        // the caller knows nothing of packets
 	direct   bool        // it was sent to this instance
 	shared   bool        // its updates may come on a feed
@@ -157,7 +158,11 @@ func (j *job) run() time.Duration {
 		err = j.locate()
 	}
 	now := j.verdict(err)
-	if err == nil && j.point.Kind == Unary && !j.plain && !j.long(r) && !j.silent.Load() {
+	short := err != nil || j.point.Kind != Unary || j.plain || !j.long(r)
+	if short { // else it holds its answer for as long as the caller takes
+		j.answered()
+	}
+	if err == nil && j.point.Kind == Unary && !j.plain && short && !j.silent.Load() {
 		j.sess.answer(j, r, now)
 		return now
 	}
@@ -221,9 +226,16 @@ func (j *job) blame(e *Error) {
 	}
 }
 
+// answered gives back the place that enter has given to the call.
+func (j *job) answered() {
+	if j.counted {
+		j.counted = false
+		j.srv.running.Add(-1)
+	}
+}
+
 // verdict counts the call: its processing ends here. It returns the time.
 func (j *job) verdict(err error) time.Duration {
-	j.srv.running.Add(-1)
 	code, message := "", ""
 	if e, ok := err.(*Error); ok {
 		code, message = string(e.Code), e.Message
@@ -236,6 +248,7 @@ func (j *job) verdict(err error) time.Duration {
 // over releases what the job held.
 func (j *job) over() {
 	j.ctx.end(nil)
+	j.answered()
 	if j.query != nil {
 		j.srv.queries.put(j.query.total)
 	}

@@ -89,6 +89,7 @@ func (s *Server) enter(j *job) error {
 		return &Error{Code: Draining, RPC: j.point.Description, Message: "the responder is leaving"}
 	}
 	s.running.Add(1)
+	j.counted = true
 	if j.point.Kind.Streams() {
 		s.open++
 	}
@@ -98,7 +99,7 @@ func (s *Server) enter(j *job) error {
 
 // unenter undoes enter for a call that never starts.
 func (s *Server) unenter(j *job) {
-	s.running.Add(-1)
+	j.answered()
 	s.left(j)
 }
 

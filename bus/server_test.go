@@ -117,6 +117,43 @@ func TestBeyondItsLimitAServerIsBusy(t *testing.T) {
 	})
 }
 
+// A long answer is kept until its caller has taken it, which may be never.
+func TestALongAnswerThatIsNotTakenCountsAsACallInProgress(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		long := unaryrpc.RPC[int, []byte]{Name: "long", Version: 1}
+		f := newFleet(t)
+		srv := f.serve(bus.Service{Limit: 3}, long.Handler(func(context.Context, int) ([]byte, error) { return make([]byte, 1<<20), nil }))
+		h := newHostile(t, f.net, "hostile")
+		busy := 0
+		for call := range uint64(5) {
+			o := open(call+1, bus.Unary)
+			o.Credit = 0
+			if err := h.conn.Publish("long.v1", "hostile.reply", packet(o.Call, o.Append(nil))); err != nil {
+				t.Fatal(err)
+			}
+			synctest.Wait()
+		}
+		for _, m := range h.kept() {
+			if e := errorIn(m.Data); e != nil && e.Code == string(bus.Busy) {
+				busy++
+			}
+		}
+		if held := srv.Snapshot().Held; held.Calls != 3 || busy != 2 {
+			t.Errorf("%d calls are held, %d were refused as busy; want 3 and 2", held.Calls, busy)
+		}
+		time.Sleep(10 * time.Second) // they say nothing more, and are dead
+		if held := srv.Snapshot().Held; held.Calls != 0 {
+			t.Errorf("%d calls are held when their callers are dead", held.Calls)
+		}
+		answers := f.client(bus.ClientOptions{})
+		for range 10 {
+			if got, err := long.Client(answers)(t.Context(), 0); len(got) != 1<<20 || err != nil {
+				t.Errorf("%d bytes, %v", len(got), err)
+			}
+		}
+	})
+}
+
 func TestBeyondItsLimitOfStreamsAServerIsBusyForStreams(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFleet(t)
