@@ -76,14 +76,11 @@ var (
 // pump runs the handler until it ends, or nobody is left.
 func (f *feed) pump(c Call) {
 	defer f.srv.feedEnded(f)
-	in := &Incoming{RPC: c.Description, CallID: callID(f.token, 0), Metadata: c.Metadata, Reply: Metadata{}}
-	r, err := f.srv.mux.call(WithIncoming(withSource(f.ctx, &f.source), in), c, localCall{in})
-	if err == nil {
-		err = f.begin()
-	}
-	close(f.begun)
-	if err != nil {
-		f.stop(err)
+	err := error(errExited)
+	defer func() { f.stop(err) }()
+	r, cause := f.start(c)
+	if cause != nil {
+		err = cause
 		return
 	}
 	f.point.counters.Opened()
@@ -91,9 +88,20 @@ func (f *feed) pump(c Call) {
 	if age := f.srv.svc.MaxStreamAge; age > 0 {
 		defer time.AfterFunc(age-rand.N(age/4+1), func() { f.cancel(Draining) }).Stop()
 	}
-	err = f.updates(r)
+	cause = f.updates(r)
 	f.flush()
-	f.stop(err)
+	err = cause
+}
+
+// start calls the handler, and learns where its updates begin.
+func (f *feed) start(c Call) (Reply, error) {
+	defer close(f.begun)
+	in := &Incoming{RPC: c.Description, CallID: callID(f.token, 0), Metadata: c.Metadata, Reply: Metadata{}}
+	r, err := f.srv.mux.call(WithIncoming(withSource(f.ctx, &f.source), in), c, localCall{in})
+	if err == nil {
+		err = f.begin()
+	}
+	return r, err
 }
 
 // begin learns where the updates begin.

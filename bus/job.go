@@ -144,13 +144,17 @@ func (j *job) reject(err error) {
 
 // run carries the call out and answers it. It returns when the handler was done.
 func (j *job) run() time.Duration {
-	streams := false
+	returned, streams := false, false
 	defer func() {
+		if !returned {
+			j.exited()
+		}
 		if !streams {
 			j.over()
 		}
 	}()
 	r, err := j.carryOut()
+	returned = true
 	if e, ok := err.(*Error); ok {
 		j.blame(e)
 	}
@@ -223,6 +227,26 @@ func (j *job) blame(e *Error) {
 	cause, ok := context.Cause(&j.ctx).(Code)
 	if ok && (e.Code == Canceled || e.Code == cause) {
 		e.Code, e.MayHaveRun = cause, true
+	}
+}
+
+// errExited is the end of a call whose handler left its goroutine by
+// [runtime.Goexit], as those of tests do that fail.
+var errExited = &Error{Code: Panicked, MayHaveRun: true, Message: "the handler ended its goroutine (runtime.Goexit)"}
+
+// exited answers a call whose handler will not return.
+func (j *job) exited() {
+	err := j.srv.mux.said(errExited, j.point.Description, j.callID())
+	j.verdict(err)
+	if j.sess != nil {
+		j.sess.returns(j)
+	}
+	switch {
+	case j.point.Kind == OneWay:
+	case j.plain:
+		j.answerPlain(Reply{}, err)
+	default:
+		j.answerError(err)
 	}
 }
 
@@ -364,10 +388,16 @@ func (j *job) stream(r Reply) {
 	j.srv.loops.Add(1)
 	go func() { // and not loops.Go, for a frame less on the stack
 		defer j.srv.loops.Done()
-		defer j.over()
+		defer j.closed(stop)
 		j.ended(j.updates(updates))
-		stop()
 	}()
+}
+
+// closed is over, of a stream whose timer stop stops.
+func (j *job) closed(stop func() bool) {
+	stop()
+	j.point.counters.Closed()
+	j.over()
 }
 
 // ended sends the end and waits until it has left.
@@ -377,7 +407,6 @@ func (j *job) ended(err error) {
 	}
 	j.out.end(err)
 	j.out.left()
-	j.point.counters.Closed()
 }
 
 func (j *job) updates(updates iter.Seq2[Element, error]) error {
