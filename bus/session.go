@@ -164,6 +164,9 @@ func (s *session) drop(j *job) {
 func (s *session) over(j *job, now time.Duration) {
 	s.returned(j)
 	j.dropped = true
+	if len(s.blocked) > 0 { // or they would be kept until there is credit
+		s.blocked = slices.DeleteFunc(s.blocked, func(o *outStream) bool { return o.job == j })
+	}
 	if len(s.jobs) > 0 && s.jobs[j.id] == j {
 		delete(s.jobs, j.id)
 		s.idle = now
@@ -216,7 +219,7 @@ func (s *session) pay(cost uint64, o *outStream) bool {
 	if s.credit.Use(cost) {
 		return true
 	}
-	if !slices.Contains(s.blocked, o) { // it may have been woken by credit of its own
+	if !o.job.dropped && !slices.Contains(s.blocked, o) { // it may have been woken by credit of its own
 		s.blocked = append(s.blocked, o)
 	}
 	return false
