@@ -306,11 +306,7 @@ func (s *outStream) wait(ctx context.Context, cond func() bool) error {
 	counters.Blocked()
 	defer counters.Unblocked()
 	stall := s.job.srv.svc.MaxStall
-	if w.stalled == nil {
-		w.stalled = time.NewTimer(stall)
-	} else {
-		w.stalled.Reset(stall)
-	}
+	w.expect(stall)
 	defer w.stalled.Stop()
 	for {
 		select {
@@ -318,10 +314,7 @@ func (s *outStream) wait(ctx context.Context, cond func() bool) error {
 		case <-ctx.Done():
 			return contextError(ctx, s.job.point.Description)
 		case <-w.stalled.C:
-			return &Error{
-				Code: Stalled, RPC: s.job.point.Description, MayHaveRun: true,
-				Message: fmt.Sprintf("the reader took nothing for %v", stall),
-			}
+			return s.stalledFor(stall)
 		}
 		s.mu.Lock()
 		ok := cond()
@@ -332,37 +325,20 @@ func (s *outStream) wait(ctx context.Context, cond func() bool) error {
 	}
 }
 
-// end has the stream's end sent behind all that came before it.
-func (s *outStream) end(err error) {
-	s.mu.Lock()
-	s.ending = &streamEnd{err}
-	s.mu.Unlock()
-	s.soon()
-}
-
-// left waits until all has been published, so that the call is known here as
-// long as the caller may ask about it.
-func (s *outStream) left() {
-	for !s.allLeft() && !s.job.silent.Load() {
-		select {
-		case <-s.waiter.wake:
-		case <-s.job.srv.ctx.Done():
-			if !s.job.srv.conn.Connected() {
-				return
-			}
-			s.flush()
-			return
-		}
+// expect has w.stalled tell when nothing was taken for so long.
+func (w *waiter) expect(stall time.Duration) {
+	if w.stalled == nil {
+		w.stalled = time.NewTimer(stall)
+	} else {
+		w.stalled.Reset(stall)
 	}
 }
 
-// allLeft reports whether nothing is left here, or has its goroutine woken when
-// that changes.
-func (s *outStream) allLeft() bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.awaited()
-	return s.gathered() == 0 && len(s.sealed) == 0 && s.unsent == nil && s.ending == nil
+func (s *outStream) stalledFor(stall time.Duration) error {
+	return &Error{
+		Code: Stalled, RPC: s.job.point.Description, MayHaveRun: true,
+		Message: fmt.Sprintf("the reader took nothing for %v", stall),
+	}
 }
 
 // flush publishes what has gathered, as far as the peer's credit goes.
