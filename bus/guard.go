@@ -106,7 +106,7 @@ func (g *guard) recover() {
 // failed returns what stands for an update in error, or notes the end.
 func (g *guard) failed(err error) error {
 	if EndsStream(err) {
-		g.err = err
+		g.err = named(g.by.description(), err)
 		return nil
 	}
 	if element, ok := errors.AsType[*ElementError](err); ok {

@@ -175,23 +175,33 @@ func (m *mux) run(ctx context.Context, c Call, by callee) (r Reply, err error) {
 			Message: fmt.Sprintf("the query is %s; served is %s, and %s", c.ContentType, h.ContentType, ContentTypeJSON),
 		}
 	}
-	return h.Call(ctx, c)
+	if r, err = h.Call(ctx, c); err != nil {
+		err = named(c.Description, err)
+	}
+	return r, err
+}
+
+// named returns err as an Error. To ask an error for its text is to call its
+// program, so it is done where a panic is recovered.
+func named(d Description, err error) *Error {
+	e, ok := err.(*Error)
+	if !ok {
+		return EncodeError(d, nil, err).(*Error)
+	}
+	if e.Message == "" && e.Err != nil {
+		c := *e
+		c.Message = c.Err.Error()
+		return &c
+	}
+	return e
 }
 
 // said turns whatever a handler or its middleware returned into an Error of this
 // instance, which has the text of its cause but not the cause: that does not
 // travel. What came from further away, through a proxy, keeps its speaker.
 func (m *mux) said(err error, d Description, id string) error {
-	e, ok := err.(*Error)
-	if !ok {
-		e = EncodeError(d, nil, err).(*Error)
-	}
-	c := *e
-	c.RPC = d
-	if c.Message == "" && c.Err != nil {
-		c.Message = c.Err.Error()
-	}
-	c.Err = nil
+	c := *named(d, err)
+	c.RPC, c.Err = d, nil
 	if c.Instance == "" {
 		c.Instance, c.CallID = m.instance, id
 	}

@@ -58,3 +58,34 @@ func TestAnUpdateWhoseEncodingPanicsEndsItsStreamAlone(t *testing.T) {
 		})
 	}
 }
+
+// A textless has no text where it is nil, as an error of that type is which somebody
+// returned by mistake.
+type textless struct{ text string }
+
+func (e *textless) Error() string { return e.text }
+
+func TestAnErrorWhoseTextPanicsEndsItsCallAlone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		pipe := bus.Handler{Description: tickRPC.Describe(), Call: func(context.Context, bus.Call) (bus.Reply, error) {
+			return bus.Reply{Updates: func(yield func(bus.Element, error) bool) { yield(bus.Element{}, (*textless)(nil)) }}, nil
+		}}
+		f := newFleet(t)
+		f.serve(bus.Service{Middleware: []bus.Middleware{func(next bus.CallFunc) bus.CallFunc {
+			return func(ctx context.Context, c bus.Call) (bus.Reply, error) {
+				r, err := next(ctx, c)
+				if c.Name == nameRPC.Name {
+					err = (*textless)(nil)
+				}
+				return r, err
+			}
+		}}}, naming("x"), pipe)
+		c := f.client(bus.ClientOptions{})
+		if _, err := nameRPC.Client(c)(t.Context(), ""); !errors.Is(err, bus.Panicked) {
+			t.Errorf("the call: %v, want Panicked", err)
+		}
+		if err := readTicks(t.Context(), c, 0); !errors.Is(err, bus.Panicked) {
+			t.Errorf("the stream: %v, want Panicked", err)
+		}
+	})
+}
