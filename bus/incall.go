@@ -154,6 +154,20 @@ func (c *inCall) failLocked(e *Error) {
 	c.signal()
 }
 
+// close fails the call and leaves it in place of its reader. What has arrived and
+// was not read is dropped, its end among it: a reader who comes for that needs the
+// error.
+func (c *inCall) close(e *Error) {
+	c.mu.Lock()
+	if c.err == nil {
+		e.CallID = callID(c.box.id, c.id)
+		c.err = e
+		c.signal()
+	}
+	c.mu.Unlock()
+	c.finish()
+}
+
 // trouble counts and logs one with the call. c.mu is held, or the reader asks.
 func (c *inCall) trouble(what trouble, attrs ...any) {
 	c.box.troubles.add(what, c.route.desc, c.instance, append(attrs, "call", callID(c.box.id, c.id))...)

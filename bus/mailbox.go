@@ -385,8 +385,7 @@ func (b *mailbox) close() error {
 	}
 	b.mu.Unlock()
 	for _, c := range calls {
-		c.fail(&Error{Code: Canceled, RPC: c.route.desc, MayHaveRun: true, Err: context.Canceled, Message: errClosed.Error()})
-		c.finish()
+		c.close(&Error{Code: Canceled, RPC: c.route.desc, MayHaveRun: true, Err: context.Canceled, Message: errClosed.Error()})
 	}
 	if sub == nil {
 		return nil
