@@ -29,12 +29,7 @@ func (c *TypedCodec[T]) DecodeElement(u *T, e Element, data []byte) error {
 // recall is DecodeElement of what others read too.
 func (c *TypedCodec[T]) recall(u *T, m *memo, data []byte) error {
 	if !m.done.Load() {
-		m.mu.Lock()
-		if !m.done.Load() {
-			m.value, m.err = c.Decode(data)
-			m.done.Store(true)
-		}
-		m.mu.Unlock()
+		c.first(m, data)
 	}
 	v, ok := m.value.(T)
 	if !ok { // of a definition with other types
@@ -42,4 +37,15 @@ func (c *TypedCodec[T]) recall(u *T, m *memo, data []byte) error {
 	}
 	*u = v
 	return m.err
+}
+
+// first decodes what nobody has decoded yet. Where the codec panics the next reader
+// tries for himself.
+func (c *TypedCodec[T]) first(m *memo, data []byte) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if !m.done.Load() {
+		m.value, m.err = c.Decode(data)
+		m.done.Store(true)
+	}
 }
