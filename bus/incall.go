@@ -450,3 +450,11 @@ func (c *inCall) left() bool {
 	defer c.mu.Unlock()
 	return c.done
 }
+
+// leftUnknown reports whether the reader has left before it was known who has the
+// call: it is about to be forgotten.
+func (c *inCall) leftUnknown() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.done && c.peer == nil
+}

@@ -179,10 +179,12 @@ func (b *mailbox) whenBack() <-chan struct{} {
 	return b.disconnected(Description{}, false).Again
 }
 
-// end forgets c.
+// end forgets c, unless another has its place: one that is to be cancelled.
 func (b *mailbox) end(c *inCall, p *peer) {
 	b.mu.Lock()
-	delete(b.calls, c.id)
+	if b.calls[c.id] == c {
+		delete(b.calls, c.id)
+	}
 	b.mu.Unlock()
 	if p != nil {
 		p.drop(c)

@@ -115,7 +115,9 @@ func (b *mailbox) frame(k wire.Kind, body []byte, reply string, number uint64, t
 		if err := checkID(f.Instance); err != nil {
 			return err
 		}
+		b.mu.Lock()
 		b.accepted(f, reply, number)
+		b.mu.Unlock()
 	case wire.KindCredit:
 		var f wire.Credit
 		if err := f.Parse(body); err != nil {
@@ -302,12 +304,10 @@ func (c *inCall) mayUpload(total uint64) {
 	c.signal()
 }
 
-// accepted notes who has the call.
+// accepted notes who has the call. b.mu is held.
 func (b *mailbox) accepted(f *wire.Accept, reply string, number uint64) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
 	c := b.calls[f.Call]
-	if c == nil {
+	if c == nil || c.leftUnknown() {
 		if reply == "" {
 			return
 		}
