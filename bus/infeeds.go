@@ -74,6 +74,10 @@ func (b *mailbox) feedEvent(ev transport.Event) {
 		for _, f := range b.joins {
 			f.interrupted(&Error{Code: Disconnected, RPC: f.desc, MayHaveRun: true, Err: ev.Err, Message: "the feeds' connection to the broker was lost"})
 		}
+	case transport.Closed: // for good; who opens again gets a stream of his own
+		for _, f := range b.joins {
+			f.fail(&Error{Code: Disconnected, RPC: f.desc, Instance: f.key.instance, MayHaveRun: true, Err: ev.Err, Message: "the feeds' connection to the broker was closed"})
+		}
 	case transport.Reconnected:
 		b.rejoin()
 	case transport.Denied:

@@ -48,6 +48,7 @@ func (n *Net) Dial() *SimConn {
 type SimConn struct {
 	net       *Net
 	up        bool
+	closed    bool   // for good
 	times     uint64 // that it came up again
 	frozen    bool   // half open: neither side's messages pass, nobody is told
 	subs      []*simSub
@@ -75,8 +76,18 @@ func (c *SimConn) Disconnect() { c.set(false) }
 // Reconnect undoes Disconnect. The subscriptions are there again.
 func (c *SimConn) Reconnect() { c.set(true) }
 
+// Close is Disconnect for good.
+func (c *SimConn) Close() {
+	c.set(false)
+	c.net.mu.Lock()
+	c.closed = true
+	c.net.mu.Unlock()
+	c.tell(Event{Kind: Closed, Err: ErrNotConnected})
+}
+
 func (c *SimConn) set(up bool) {
 	c.net.mu.Lock()
+	up = up && !c.closed
 	changed := c.up != up
 	c.up = up
 	if changed && up {
@@ -243,6 +254,10 @@ func (s *simSub) run() {
 func (c *SimConn) Subscribe(subject, queue string, f func(Msg)) (Subscription, error) {
 	s := &simSub{c: c, subject: subject, queue: queue, wild: strings.ContainsAny(subject, "*>"), f: f, wake: make(chan struct{}, 1), ended: make(chan struct{})}
 	c.net.mu.Lock()
+	if c.closed {
+		c.net.mu.Unlock()
+		return nil, ErrNotConnected
+	}
 	c.subs = append(c.subs, s)
 	c.net.mu.Unlock()
 	go s.run()
