@@ -46,3 +46,38 @@ func TestReadersOfFeedsEndWhenTheConnectionOfTheFeedsIsClosed(t *testing.T) {
 		}
 	})
 }
+
+func TestAStreamThatMayResumeEndsWhenItsConnectionIsClosed(t *testing.T) {
+	for _, outage := range []time.Duration{0, time.Second, 10 * time.Second} {
+		synctest.Test(t, func(t *testing.T) {
+			r := newResuming(t, 100)
+			ctx, cancel := context.WithTimeout(bus.WithResume(t.Context(), bus.Resume{}), time.Minute)
+			defer cancel()
+			_, updates, err := sumsV2.Client(r.client)(ctx, 0)
+			if err != nil {
+				t.Fatal(err)
+			}
+			ended := make(chan error, 1)
+			go func() {
+				var last error
+				for _, err := range updates {
+					last = err
+				}
+				ended <- last
+			}()
+			synctest.Wait()
+			if outage > 0 {
+				r.near.Disconnect()
+				time.Sleep(outage)
+			}
+			closed := time.Now()
+			r.near.Close()
+			if err := <-ended; !errors.Is(err, bus.Disconnected) || !bus.EndsStream(err) || time.Since(closed) > 10*time.Second {
+				t.Errorf("closed after an outage of %v it ended after %v with %v", outage, time.Since(closed), err)
+			}
+			if _, _, err := sumsV1.Client(r.client)(t.Context(), 0); !errors.Is(err, bus.Disconnected) {
+				t.Errorf("opened later: %v", err)
+			}
+		})
+	}
+}

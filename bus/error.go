@@ -65,8 +65,9 @@ type Error struct {
 	Err        error  // the application's error for Application, else the cause or nil
 
 	// Again, if not nil, is closed when a retry may succeed: when the connection
-	// is back or, after NoResponder, Unserved and Gone, when an instance that serves
-	// this version is announced.
+	// is back, or closed so that a retry says that it will not be; or, after
+	// NoResponder, Unserved and Gone, when an instance that serves this version is
+	// announced.
 	Again <-chan struct{}
 
 	typ    string // the name of the error type of an Application error

@@ -58,6 +58,7 @@ type mailbox struct {
 	again     chan struct{} // closed when the connection is back; nil while it is there
 	gen       uint64        // the connection's generation when it was looked at last
 	closed    bool
+	shut      bool  // the connection was closed, for good
 	denied    error // why the inbox cannot receive
 	calls     map[uint64]*inCall
 	peers     map[string]*peer
@@ -160,6 +161,10 @@ func (b *mailbox) unusable(err error, d Description) error {
 // disconnected is the error of having no connection. b.mu is held.
 func (b *mailbox) disconnected(d Description, mayHaveRun bool) *Error {
 	e := &Error{Code: Disconnected, RPC: d, MayHaveRun: mayHaveRun, Message: "the connection to the broker is down"}
+	if b.shut {
+		e.Message = "the connection to the broker was closed; make another, and a client on it"
+		return e
+	}
 	if b.again == nil { // the event is on its way
 		b.again = make(chan struct{})
 	}
@@ -168,8 +173,15 @@ func (b *mailbox) disconnected(d Description, mayHaveRun bool) *Error {
 	return e
 }
 
-// whenBack returns a channel that is closed when the connection is back; nil if
-// it is there.
+// isShut reports whether the connection was closed, for good.
+func (b *mailbox) isShut() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.shut
+}
+
+// whenBack returns a channel that is closed when the connection is back, or never
+// will be; nil if it is there, or never will be.
 func (b *mailbox) whenBack() <-chan struct{} {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -217,27 +229,27 @@ func (b *mailbox) lostConnection(ev transport.Event) {
 
 // lost is lostConnection with b.mu held.
 func (b *mailbox) lost(ev transport.Event) {
+	b.shut = b.shut || ev.Kind == transport.Closed
 	for _, c := range b.calls {
-		e := b.disconnected(c.route.desc, true)
-		if ev.Kind == transport.Closed {
-			e.Message, e.Again = "the connection to the broker was closed", nil
+		if e := b.disconnected(c.route.desc, true); b.shut {
 			c.fail(e)
-			continue
-		}
-		c.disconnected(e)
-	}
-	if ev.Kind == transport.Closed {
-		for _, f := range b.joins {
-			f.fail(&Error{Code: Disconnected, RPC: f.desc, Instance: f.key.instance, MayHaveRun: true, Message: "the connection to the broker was closed"})
+		} else {
+			c.disconnected(e)
 		}
 	}
 	for _, f := range b.joins {
-		f.interrupted(b.disconnected(f.desc, true))
+		if e := b.disconnected(f.desc, true); b.shut {
+			e.Instance = f.key.instance
+			f.fail(e)
+		} else {
+			f.interrupted(e)
+		}
 	}
 	for _, p := range b.peers {
 		p.disconnected(b.number.Load())
 	}
-	if ev.Kind == transport.Closed && b.again != nil {
+	if b.shut && b.again != nil { // who waits for it learns that it is in vain
+		close(b.again)
 		b.again = nil
 	}
 }

@@ -96,7 +96,7 @@ func (r *reader) tell(b *Break, yield func(Element, error) bool) (more bool) {
 // reader stands. What the responder itself ended is over.
 func (r *reader) mayResume(err error) bool {
 	e, ok := err.(*Error)
-	if !ok || !r.at.place().known || r.call == nil {
+	if !ok || !r.at.place().known || r.call == nil || r.c.box.isShut() {
 		return false
 	}
 	return e.Code == Lost || e.Code == Gone || e.Code == Disconnected
@@ -144,7 +144,7 @@ func (r *reader) resume(ctx context.Context, cause error, yield func(Element, er
 		if err.Code == Disconnected {
 			start, gone = -1, false
 		}
-		if ctx.Err() != nil || gone || !passing(err.Code) || start >= 0 && now-start >= flow.SettleTime {
+		if ctx.Err() != nil || gone || !passing(err.Code) || r.c.box.isShut() || start >= 0 && now-start >= flow.SettleTime {
 			break
 		}
 		if !r.tell(&Break{Err: err}, yield) {
