@@ -5,6 +5,7 @@ package bus_test
 import (
 	"context"
 	"errors"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -47,4 +48,49 @@ func TestACallThatIsUnderWayWhenARightIsTakenAwayMayHaveRun(t *testing.T) {
 			})
 		})
 	}
+}
+
+// Rights that are given again hold for connections that are made anew, as the
+// subscriptions of a connection are.
+func TestAClientWhoseInboxWasDeniedWorksAgainOnTheNextConnection(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		net := transport.NewNet(1)
+		near := net.Dial()
+		rpc := unaryrpc.RPC[int, int]{Name: "work", Version: 1}
+		srv, err := bus.ServeOn(net.Dial(), bus.Service{}, rpc.Handler(func(_ context.Context, n int) (int, error) { return n, nil }))
+		if err != nil {
+			t.Fatal(err)
+		}
+		inbox := ""
+		net.Tap(func(from *transport.SimConn, m transport.Msg) []transport.Msg {
+			if from == near {
+				inbox = m.Reply[:strings.LastIndexByte(m.Reply, '.')] + ".*"
+			}
+			return []transport.Msg{m}
+		})
+		c := bus.NewClientOn(near, bus.ClientOptions{})
+		call := func() error { _, err := rpc.Client(c)(t.Context(), 1); return err }
+		if err := call(); err != nil {
+			t.Fatal(err)
+		}
+		synctest.Wait()
+		near.Deny(inbox)
+		if err := call(); !errors.Is(err, bus.Denied) {
+			t.Errorf("without the right: %v", err)
+		}
+		near.Disconnect()
+		near.Reconnect()
+		if err := call(); err != nil {
+			t.Errorf("on the next connection: %v", err)
+		}
+		near.Disconnect()
+		near.Reconnect()
+		near.Deny(inbox)
+		if err := call(); !errors.Is(err, bus.Denied) {
+			t.Errorf("without the right once more: %v", err)
+		}
+		if err := errors.Join(c.Close(), srv.Close()); err != nil {
+			t.Error(err)
+		}
+	})
 }

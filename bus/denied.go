@@ -12,7 +12,7 @@ func (b *mailbox) wasDenied(ev transport.Event) {
 		b.denied = &Error{Code: Denied, Err: ev.Err, Message: "no permission to subscribe to " + ev.Subject +
 			", where answers arrive; grant it, or set a custom inbox prefix on the connection"}
 		for _, c := range b.calls {
-			c.fail(&Error{Code: Denied, RPC: c.route.desc, Err: ev.Err, MayHaveRun: true, Message: b.denied.Error()})
+			c.fail(&Error{Code: Denied, RPC: c.route.desc, Err: ev.Err, MayHaveRun: true, Message: b.denied.Message})
 		}
 		return
 	}

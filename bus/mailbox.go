@@ -58,8 +58,8 @@ type mailbox struct {
 	again     chan struct{} // closed when the connection is back; nil while it is there
 	gen       uint64        // the connection's generation when it was looked at last
 	closed    bool
-	shut      bool  // the connection was closed, for good
-	denied    error // why the inbox cannot receive
+	shut      bool   // the connection was closed, for good
+	denied    *Error // why the inbox cannot receive
 	calls     map[uint64]*inCall
 	peers     map[string]*peer
 	probes    map[uint64]*peer // heartbeats that the broker may say nobody received
@@ -149,8 +149,8 @@ func (b *mailbox) begin(c *inCall) error {
 
 func (b *mailbox) unusable(err error, d Description) error {
 	e := &Error{Code: Disconnected, RPC: d, Err: err, Message: err.Error()}
-	if errors.Is(err, Denied) {
-		e.Code = Denied
+	if denied, ok := errors.AsType[*Error](err); ok {
+		e.Code, e.Message = denied.Code, denied.Message
 	}
 	if err == errClosed {
 		e.Code = Invalid
@@ -264,6 +264,7 @@ func (b *mailbox) reconnected() {
 func (b *mailbox) back() {
 	b.troubles.reconnected(&b.gen, b.conn.Generation())
 	b.most.Store(int64(b.conn.MaxPayload()))
+	b.denied = nil // its subscriptions were made anew; or the broker refuses once more
 	if b.again != nil {
 		close(b.again)
 		b.again = nil
