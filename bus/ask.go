@@ -76,8 +76,20 @@ func (b *mailbox) ask(ctx context.Context, subject, name string, one bool) ([]an
 }
 
 // question is ask that reports whether there are no answers because the broker
-// knows nobody to ask.
-func (b *mailbox) question(ctx context.Context, subject, name string, one bool) (got []answer, nobody bool, _ error) {
+// knows nobody to ask. What was lost with a connection is asked for once more on the
+// next: that nothing came is no answer then.
+func (b *mailbox) question(ctx context.Context, subject, name string, one bool) (got []answer, nobody bool, err error) {
+	for {
+		gen := b.conn.Generation()
+		got, nobody, err = b.pose(ctx, subject, name, one)
+		if err != nil || nobody || one && len(got) > 0 || b.conn.Connected() && gen == b.conn.Generation() {
+			return got, nobody, err
+		}
+	}
+}
+
+// pose asks a question once.
+func (b *mailbox) pose(ctx context.Context, subject, name string, one bool) (got []answer, nobody bool, _ error) {
 	n := b.next()
 	q := question{subject, make(chan answer, 64)}
 	b.mu.Lock()
