@@ -196,14 +196,20 @@ func (r *reader) pause(ctx context.Context, back <-chan struct{}, d time.Duratio
 
 // reopen asks the instance for what comes behind the reader's place, and makes
 // that the reader's call. Where a feed does not reach us it asks once more, for a
-// stream of our own.
+// stream of our own; and where it has another idea of our clock, to learn that anew.
 func (r *reader) reopen(ctx context.Context) *Error {
-	next, err := r.again(ctx, false)
-	if err != nil && (err.Err == errNoFeed || err.Err == errOldFeed) {
-		next, err = r.again(ctx, true)
-	}
-	if err != nil {
-		return err
+	var next *reader
+	for how := (attempt{}); next == nil; {
+		var err *Error
+		switch next, err = r.again(ctx, how); {
+		case err == nil:
+		case (err.Err == errNoFeed || err.Err == errOldFeed) && !how.private:
+			how.private = true
+		case err.Err == errAged && !how.fresh:
+			how.fresh = true
+		default:
+			return err
+		}
 	}
 	r.stop()
 	r.c.finish()
@@ -222,10 +228,11 @@ func (c *inCall) goesOn(at *progress) {
 }
 
 // again returns the reader of a stream that goes on at r's place.
-func (r *reader) again(ctx context.Context, private bool) (*reader, *Error) {
+func (r *reader) again(ctx context.Context, how attempt) (*reader, *Error) {
 	of := r.c.route
-	there := &route{box: of.box, desc: of.desc, name: of.name, subject: wire.InstanceSubject(r.info().Instance, of.name, of.desc.Version)}
-	next, err := r.c.box.dispatch(ctx, *r.call, attempt{route: there, from: r.at.place(), private: private})
+	how.from = r.at.place()
+	how.route = &route{box: of.box, desc: of.desc, name: of.name, subject: wire.InstanceSubject(r.info().Instance, of.name, of.desc.Version)}
+	next, err := r.c.box.dispatch(ctx, *r.call, how)
 	if err != nil {
 		return nil, err.(*Error)
 	}
