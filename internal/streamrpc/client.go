@@ -23,12 +23,14 @@ func (r RPC[Q, S, U]) Client(c bus.Caller) Func[Q, S, U] {
 	kept := &received[U]{*codecs.of, codecs.update.Fresh()}
 	passesOn := bus.PassesOn(c)
 	return func(ctx context.Context, query Q) (first S, _ iter.Seq2[U, error], err error) {
+		var reply bus.Reply
 		cancel, open := func() {}, false
 		if passesOn { // else the stream's end is all
 			ctx, cancel = context.WithCancel(ctx)
 		}
 		defer func() {
-			if !open {
+			if !open { // it may be a panic of a codec
+				bus.Leave(reply)
 				cancel()
 			}
 		}()
@@ -36,13 +38,11 @@ func (r RPC[Q, S, U]) Client(c bus.Caller) Func[Q, S, U] {
 		if call.Query, err = codecs.query.Append(nil, &query); err != nil {
 			return first, nil, bus.QueryNotEncoded(r.Description, err)
 		}
-		reply, err := bus.Do(ctx, c, call)
-		if err != nil {
+		if reply, err = bus.Do(ctx, c, call); err != nil {
 			return first, nil, bus.DecodeError(r.Errors, err)
 		}
 		if r.hasFirst() {
 			if first, err = codecs.first.Decode(reply.First); err != nil {
-				bus.Leave(reply)
 				return first, nil, bus.AnswerNotDecoded(reply.Info, "the state", err)
 			}
 		}
