@@ -74,7 +74,7 @@ func WithIncoming(ctx context.Context, in *Incoming) context.Context {
 }
 
 // A Resume says how interrupted streams are taken up again. Its zero value does
-// it at once.
+// it at once, and again after 20 ms each where that fails.
 type Resume struct {
 	// Wait is the delay before attempt n, counted from 1.
 	Wait func(n int) time.Duration
@@ -97,10 +97,13 @@ func WithResume(ctx context.Context, r Resume) context.Context {
 }
 
 func (r Resume) wait(n int) time.Duration {
-	if r.Wait == nil {
+	switch {
+	case r.Wait != nil:
+		return r.Wait(n)
+	case n == 1:
 		return 0
 	}
-	return r.Wait(n)
+	return retryUntaken[len(retryUntaken)-1]
 }
 
 func (r Resume) admit(ctx context.Context) (leave func(), ok bool) {
