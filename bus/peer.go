@@ -262,8 +262,7 @@ func (p *peer) waiting() *atomic.Bool { return &p.queued }
 // flush sends what has gathered.
 func (p *peer) flush() {
 	p.mu.Lock()
-	credits, joins := p.credits, p.joins
-	frames := p.gathered()
+	say := p.gathered()
 	beat, full := p.beatDue, p.full
 	p.beatDue, p.full = false, false
 	var calls []*inCall
@@ -283,21 +282,7 @@ func (p *peer) flush() {
 	}
 	p.mu.Unlock()
 
-	n := p.box.next() // of the first message, with the Joins
-	for _, f := range joins {
-		if len(frames) > batchSize {
-			p.sent(p.publish(n, frames))
-			n, frames = p.box.next(), nil
-		}
-		frames = f.joinFrame(n).Append(frames)
-	}
-	for _, c := range credits {
-		if len(frames) > batchSize {
-			p.sent(p.publish(n, frames))
-			n, frames = p.box.next(), nil
-		}
-		frames = wire.Credit{Call: c.id, Total: c.granted(), Peer: peerCredit}.Append(frames)
-	}
+	n, frames := p.say(say, peerCredit)
 	if beat {
 		b := wire.Beat{From: p.box.id, Full: full, Peer: peerCredit}
 		for _, c := range calls {
@@ -335,20 +320,52 @@ func (p *peer) sent(err error) {
 	}
 }
 
-// gathered returns the frames of what is to be said but for stream credit, and
-// forgets all of it. p.mu is held.
-func (p *peer) gathered() (frames []byte) {
-	for _, id := range p.cancels {
+// A said is what is to be said to a peer beside heartbeats.
+type said struct {
+	credits []*inCall
+	joins   []*inFeed
+	cancels []uint64
+	resets  []uint64
+	tell    bool // the peer credit, as nothing else does
+}
+
+// gathered returns what is to be said, and forgets it. p.mu is held.
+func (p *peer) gathered() said {
+	s := said{p.credits, p.joins, p.cancels, p.resets, p.tell && len(p.credits) == 0 && !p.beatDue}
+	p.credits, p.joins, p.cancels, p.resets, p.tell = nil, nil, nil, nil, false
+	return s
+}
+
+// say says it, but for what a last message has room for: that is returned, with its
+// number.
+func (p *peer) say(s said, peerCredit uint64) (n uint64, frames []byte) {
+	n = p.box.next()
+	room := func() {
+		if len(frames) > batchSize {
+			p.sent(p.publish(n, frames))
+			n, frames = p.box.next(), nil
+		}
+	}
+	for _, id := range s.cancels {
+		room()
 		frames = wire.Cancel{Call: id}.Append(frames)
 	}
-	for _, id := range p.resets {
+	for _, id := range s.resets {
+		room()
 		frames = wire.Reset{Call: id}.Append(frames)
 	}
-	if p.tell && len(p.credits) == 0 && !p.beatDue {
-		frames = wire.Credit{Peer: p.window.Granted()}.Append(frames)
+	if s.tell {
+		frames = wire.Credit{Peer: peerCredit}.Append(frames)
 	}
-	p.credits, p.joins, p.cancels, p.resets, p.tell = nil, nil, nil, nil, false
-	return frames
+	for _, f := range s.joins {
+		room()
+		frames = f.joinFrame(n).Append(frames)
+	}
+	for _, c := range s.credits {
+		room()
+		frames = wire.Credit{Call: c.id, Total: c.granted(), Peer: peerCredit}.Append(frames)
+	}
+	return n, frames
 }
 
 // sendBeat sends a heartbeat, of which the broker may say that nobody was there, as

@@ -8,6 +8,7 @@ import (
 
 	"github.com/durabus/durabus/internal/flow"
 	"github.com/durabus/durabus/internal/transport"
+	"github.com/durabus/durabus/internal/wire"
 )
 
 func TestWhatAHeartbeatCountsIsTakenForLostAtTheNext(t *testing.T) {
@@ -34,5 +35,39 @@ func TestACallHasItsTimeAnewAfterASleepOfItsCaller(t *testing.T) {
 		if got := c.err; got == nil && tick.want != "" || got != nil && got.Code != tick.want {
 			t.Errorf("at %v: %v, want %q", tick.now, got, tick.want)
 		}
+	}
+}
+
+// Many streams may have one context, and all end with it.
+func TestCancellationsOfManyCallsFitTheirMessages(t *testing.T) {
+	net := transport.NewNet(1)
+	b := newMailbox(net.Dial())
+	p := &peer{box: b, ctl: "_D.c.far.token.1", calls: map[uint64]*inCall{}}
+	const calls = 100_000
+	for n := range uint64(calls) {
+		if !p.cancel(&inCall{id: n + 1}) {
+			t.Fatal("the peer is gone")
+		}
+	}
+	cancelled := 0
+	net.Tap(func(_ *transport.SimConn, m transport.Msg) []transport.Msg {
+		if len(m.Data) > frameLimit {
+			t.Errorf("a message of %d bytes", len(m.Data))
+		}
+		for rest := m.Data; len(rest) > 0; {
+			var kind wire.Kind
+			var err error
+			if kind, _, rest, err = wire.Next(rest); err != nil {
+				t.Error(err)
+			}
+			if kind == wire.KindCancel {
+				cancelled++
+			}
+		}
+		return nil
+	})
+	p.flush()
+	if cancelled != calls {
+		t.Errorf("%d calls of %d are cancelled", cancelled, calls)
 	}
 }
