@@ -208,41 +208,38 @@ func (b *mailbox) served(ctx context.Context, name, instance string) ([]int, err
 		return union(answers), err
 	}
 	for {
-		m, wait, err := b.known(name)
-		if err != nil {
-			return nil, err
-		}
-		if wait == nil {
-			return m.versions, nil
+		m, versions, wait, err := b.known(name)
+		if err != nil || wait == nil {
+			return versions, err
 		}
 		select {
 		case <-wait:
 		case <-ctx.Done():
 			return nil, notSent(contextError(ctx, Description{Name: name}))
 		}
-		if m, changed := b.answer(name); !changed {
-			return m.versions, m.err
+		if versions, changed, err := b.answer(m); !changed {
+			return versions, err
 		}
 	}
 }
 
 // answer returns what the last question brought, and whether something has
 // changed since it was asked.
-func (b *mailbox) answer(name string) (m knownMenu, changed bool) {
+func (b *mailbox) answer(m *knownMenu) (versions []int, changed bool, _ error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return *b.menus[name], b.menus[name].stale
+	return m.versions, m.stale, m.err
 }
 
 // known returns what is known of name, or a channel that is closed when the
 // question that it asked is answered.
-func (b *mailbox) known(name string) (_ knownMenu, wait <-chan struct{}, _ error) {
+func (b *mailbox) known(name string) (m *knownMenu, versions []int, wait <-chan struct{}, _ error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.closed {
-		return knownMenu{}, nil, b.unusable(errClosed, Description{Name: name})
+		return nil, nil, nil, b.unusable(errClosed, Description{Name: name})
 	}
-	m := b.menu(name)
+	m = b.menu(name)
 	fresh := m.known && !m.stale
 	if m.asking == nil && (!fresh || b.now()-m.at > menuFresh) {
 		m.asking, m.stale = make(chan struct{}), false
@@ -250,9 +247,9 @@ func (b *mailbox) known(name string) (_ knownMenu, wait <-chan struct{}, _ error
 		b.wg.Go(func() { b.askAll(name, m) })
 	}
 	if fresh {
-		return *m, nil, nil
+		return m, m.versions, nil, nil
 	}
-	return knownMenu{}, m.asking, nil
+	return m, nil, m.asking, nil
 }
 
 // askAll asks all who serve name, once for all who want to know. What came within

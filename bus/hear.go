@@ -19,9 +19,12 @@ type Announcement struct {
 	Versions []int // that it serves now, ascending; none: it leaves
 }
 
-// maxHeard is how many names a client subscribes to the announcements of. What it
-// knows of others it asks for.
-const maxHeard = 1024
+// A client subscribes to the announcements of so many names, and asks for what it
+// knows of others. Of so many in all it remembers what is served.
+const (
+	maxHeard = 1024
+	maxMenus = 4 * maxHeard
+)
 
 // Hear calls f for each announcement about name from now until stop is called.
 // Responders announce each name when they come, when they leave and when they are
@@ -56,6 +59,9 @@ func (cl *Client) Hear(name string, f func(Announcement)) (stop func(), err erro
 func (b *mailbox) menu(name string) *knownMenu {
 	m := b.menus[name]
 	if m == nil {
+		if len(b.menus) >= maxMenus {
+			maps.DeleteFunc(b.menus, func(_ string, m *knownMenu) bool { return m.idle() })
+		}
 		m = &knownMenu{listeners: map[*byte]func(Announcement){}}
 		b.menus[name] = m
 	}
@@ -66,6 +72,11 @@ func (b *mailbox) menu(name string) *knownMenu {
 		}
 	}
 	return m
+}
+
+// idle reports whether nobody misses m: who wants to know asks. b.mu is held.
+func (m *knownMenu) idle() bool {
+	return m.sub == nil && m.asking == nil && len(m.listeners) == 0 && len(m.awaited) == 0
 }
 
 // announced takes an announcement.
