@@ -44,22 +44,26 @@ func (p *Publisher[S, U]) Keep(b Backlog[U]) *Publisher[S, U] {
 	return p
 }
 
-// add keeps u and lets go of what is too much.
-func (h *history[S, U]) add(u U, apply func(S, U) S) {
-	if h.Updates == 0 {
-		return
+// add keeps u, which has size bytes.
+func (h *history[S, U]) add(u U, size int) {
+	if h.Updates > 0 {
+		h.kept = append(h.kept, u)
+		h.bytes += size
 	}
-	h.kept = append(h.kept, u)
-	h.bytes += h.size(u)
+}
+
+// trim lets go of what is too much.
+func (h *history[S, U]) trim(apply func(S, U) S) {
 	for len(h.kept) > h.Updates || h.Bytes > 0 && h.bytes > h.Bytes {
-		h.base = apply(h.base, h.kept[0])
-		h.bytes -= h.size(h.kept[0])
+		base, size := apply(h.base, h.kept[0]), h.size(h.kept[0])
+		h.base = base
+		h.bytes -= size
 		h.kept = h.kept[1:]
 	}
 }
 
 func (h *history[S, U]) size(u U) int {
-	if h.Bytes == 0 || h.Size == nil {
+	if h.Updates == 0 || h.Bytes == 0 || h.Size == nil {
 		return 0
 	}
 	return h.Size(u)

@@ -46,15 +46,17 @@ func NewPublisher[S, U any](state S, apply func(S, U) S, backlog int) *Publisher
 func (p *Publisher[S, U]) Publish(u U) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.state = p.apply(p.state, u)
+	state, size := p.apply(p.state, u), p.history.size(u) // a panic of either leaves all as it was
+	p.state = state
 	p.position++
-	p.history.add(u, p.apply)
+	p.history.add(u, size)
 	for i := len(p.watchers) - 1; i >= 0; i-- { // from behind, where drop takes the place's next one from
 		if t := p.watchers[i]; !t.offer(u) {
 			t.close(ErrLagged)
 			p.drop(t)
 		}
 	}
+	p.history.trim(p.apply) // last, as apply may panic here as well
 }
 
 // Watchers returns how many watch now: who left, or was cut off, does not count.

@@ -188,3 +188,60 @@ func TestFirstGoesOnAfterUnservedAlone(t *testing.T) {
 		t.Errorf("tried %v and got %v", tried, err)
 	}
 }
+
+// Panics are those of a handler that publishes: the server goes on without it.
+func TestAPublishThatPanicsChangesNothingOrAll(t *testing.T) {
+	size := func(n int) int {
+		if n == 2 {
+			panic("no size")
+		}
+		return n
+	}
+	once := 0
+	for what, p := range map[string]*Publisher[int, int]{
+		"in the size": NewPublisher(0, add, 10).Keep(Backlog[int]{Updates: 10, Bytes: 100, Size: size}),
+		"in apply": NewPublisher(0, func(sum, n int) int {
+			if n == 2 {
+				panic("no sum")
+			}
+			return sum + n
+		}, 10),
+		"behind the backlog": NewPublisher(0, func(sum, n int) int {
+			if once++; once == 3 { // the first update is applied to the state before the backlog
+				panic("no sum this time")
+			}
+			return sum + n
+		}, 10).Keep(Backlog[int]{Updates: 1}),
+	} {
+		ctx, cancel := context.WithCancel(t.Context())
+		sum, updates, _ := p.Watch(ctx)
+		for n := range 3 {
+			func() {
+				defer func() { _ = recover() }()
+				p.Publish(n + 1)
+			}()
+		}
+		want, _, _ := p.Watch(t.Context())
+		cancel()
+		var seen []int
+		for n, err := range updates {
+			if err == nil {
+				seen = append(seen, n)
+				sum += n
+			}
+		}
+		if uint64(len(seen)) != p.position {
+			t.Errorf("%s: saw %v up to position %d", what, seen, p.position)
+		}
+		if sum != want {
+			t.Errorf("%s: a watcher who saw %v has %d, a new one %d", what, seen, sum, want)
+		}
+		base := p.history.base
+		for _, n := range p.history.kept {
+			base += n
+		}
+		if p.history.Updates > 0 && base != want {
+			t.Errorf("%s: %d and the backlog %v make no %d", what, p.history.base, p.history.kept, want)
+		}
+	}
+}
