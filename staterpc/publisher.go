@@ -10,6 +10,7 @@ import (
 	"sync"
 
 	"github.com/durabus/durabus/bus"
+	"github.com/durabus/durabus/internal/streamrpc"
 )
 
 // ErrLagged ends the updates of a watcher that fell too far behind; it is a
@@ -86,11 +87,11 @@ func (p *Publisher[S, U]) Watch(ctx context.Context) (S, iter.Seq2[U, error], er
 	if source != nil || len(missed) > 0 {
 		updates = located(source, missed, updates)
 	}
-	return state, func(yield func(U, error) bool) {
+	return state, streamrpc.SingleUse(bus.Description{}, func(yield func(U, error) bool) {
 		defer p.leave(t)
 		defer stop()
 		updates(yield)
-	}, nil
+	}), nil
 }
 
 // join adds t, and returns the state where the source is to begin: a state, what

@@ -245,3 +245,30 @@ func TestAPublishThatPanicsChangesNothingOrAll(t *testing.T) {
 		}
 	}
 }
+
+func TestASecondLoopOverUpdatesLeavesTheFirstAlone(t *testing.T) {
+	p := NewPublisher(0, add, 10)
+	_, updates, _ := p.Watch(t.Context())
+	p.Publish(1)
+	var seen []int
+	for u, err := range updates {
+		if err != nil {
+			t.Fatal(err)
+		}
+		if seen = append(seen, u); u == 2 {
+			break
+		}
+		for _, err := range updates {
+			if !errors.Is(err, bus.Invalid) {
+				t.Errorf("got %v", err)
+			}
+		}
+		if n := p.Watchers(); n != 1 {
+			t.Fatalf("%d watchers: the loop that reads is none any more", n)
+		}
+		p.Publish(2)
+	}
+	if !slices.Equal(seen, []int{1, 2}) {
+		t.Errorf("saw %v", seen)
+	}
+}

@@ -7,9 +7,6 @@ import (
 	"iter"
 	"sync"
 	"sync/atomic"
-
-	"github.com/durabus/durabus/bus"
-	"github.com/durabus/durabus/internal/streamrpc"
 )
 
 // A tail is what one watcher of a Publisher has not read yet. Who publishes never
@@ -65,9 +62,9 @@ func (t *tail[U]) changed() {
 	}
 }
 
-// updates returns what is offered; its loop closes the tail when it ends.
+// updates returns what is offered, for one loop, which closes the tail when it ends.
 func (t *tail[U]) updates() iter.Seq2[U, error] {
-	return streamrpc.SingleUse(bus.Description{}, func(yield func(U, error) bool) {
+	return func(yield func(U, error) bool) {
 		defer t.close(nil)
 		var none U
 		for batch := []U(nil); ; {
@@ -94,7 +91,7 @@ func (t *tail[U]) updates() iter.Seq2[U, error] {
 				return
 			}
 		}
-	})
+	}
 }
 
 // take gives the queue for batch, which is empty but for its memory.
