@@ -36,7 +36,7 @@ func runMenu(ctx context.Context, t *tool, args []string) error {
 	ctx, cancel := s.withTimeout(ctx)
 	defer cancel()
 
-	done := t.waiting("asking all responders at " + s.server)
+	done := t.waiting("asking all responders at " + withoutSecrets(s.server))
 	m, err := s.fetchMenu(ctx)
 	done()
 	if err != nil {

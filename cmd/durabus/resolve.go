@@ -62,7 +62,7 @@ func (s *session) fetchMenu(ctx context.Context) (menu.Menu, error) {
 		if s.prefix != "" {
 			where = fmt.Sprintf(" below the prefix %q", s.prefix)
 		}
-		return nil, failed(exitUnserved, "nobody serves anything at %s%s: start a responder, or name another broker with -server or NATS_URL, another prefix with -prefix", s.server, where)
+		return nil, failed(exitUnserved, "nobody serves anything at %s%s: start a responder, or name another broker with -server or NATS_URL, another prefix with -prefix", withoutSecrets(s.server), where)
 	}
 	return m, explain(err)
 }
