@@ -44,11 +44,7 @@ func runCall(ctx context.Context, t *tool, args []string) error {
 
 // call returns the answer, which is nil for a one-way RPC.
 func (s *session) call(ctx context.Context, r request) ([]byte, error) {
-	m, err := s.fetchMenu(ctx)
-	if err != nil {
-		return nil, err
-	}
-	e, err := find(m, r)
+	e, err := s.look(ctx, r)
 	if err != nil {
 		return nil, err
 	}

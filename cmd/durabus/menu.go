@@ -37,10 +37,10 @@ func runMenu(ctx context.Context, t *tool, args []string) error {
 	defer cancel()
 
 	done := t.waiting("asking all responders at " + withoutSecrets(s.server))
-	m, err := s.fetchMenu(ctx)
+	m, unanswered := s.fetchMenu(ctx)
 	done()
-	if err != nil {
-		return err
+	if len(m) == 0 && unanswered != nil {
+		return unanswered
 	}
 	if err := t.printMenu(m, *verbose); err != nil {
 		return err
@@ -53,7 +53,7 @@ func runMenu(ctx context.Context, t *tool, args []string) error {
 	case *verbose:
 		fmt.Fprintln(t.out, "\n"+err.Error())
 	}
-	return nil
+	return unanswered // by some, whose menus are not among these
 }
 
 // printMenu prints one line for each version, by name, the newest first. Where

@@ -3,6 +3,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -101,4 +102,52 @@ func TestACheckFailsWhereRespondersDisagree(t *testing.T) {
 	if code, said := check(); code != exitFailed || !strings.Contains(said, "hello.greet.v1: invalid: the responders disagree about its schema") {
 		t.Errorf("exit code %d: %s", code, said)
 	}
+}
+
+// A responder that tells its menu to nobody is one of many: the others are shown,
+// and called.
+func TestAResponderWithoutAMenuHidesNoOther(t *testing.T) {
+	b := broker.Run(t, broker.Options{})
+	_, closed, err := serve(b.URL(), "", 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer closed()
+	nc, err := bus.Connect(b.URL())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer nc.Close()
+	for instance, mute := range map[string]bus.CallFunc{
+		"busy":   func(context.Context, bus.Call) (bus.Reply, error) { return bus.Reply{}, bus.Busy },
+		"silent": func(ctx context.Context, _ bus.Call) (bus.Reply, error) { <-ctx.Done(); return bus.Reply{}, ctx.Err() },
+	} {
+		srv, err := bus.Serve(nc, bus.Service{Name: instance, Middleware: []bus.Middleware{func(bus.CallFunc) bus.CallFunc { return mute }}},
+			unaryrpc.RPC[string, string]{Name: "else." + instance, Version: 1}.Handler(func(_ context.Context, q string) (string, error) { return q, nil }))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer srv.Close()
+	}
+	tool := func(args ...string) (out string, code int, said string) {
+		var b strings.Builder
+		err := dispatch(t.Context(), args, &b, io.Discard)
+		if f, ok := errors.AsType[*failure](err); ok {
+			return b.String(), f.code, f.text
+		}
+		return b.String(), exitDone, fmt.Sprint(err)
+	}
+	at := []string{"-server", b.URL(), "-timeout", "1s"}
+	out, code, said := tool(slices.Concat([]string{"menu"}, at)...)
+	if !strings.Contains(out, "hello.greet") || code != exitFailed || !strings.Contains(said, "busy") || !strings.Contains(said, "instance ") {
+		t.Errorf("menu: exit code %d, %s; %s", code, said, out)
+	}
+	if out, code, said = tool(slices.Concat([]string{"call"}, at, []string{"hello.greet", `"Ada"`})...); out != "\"Hello, Ada\"\n" || code != exitDone {
+		t.Errorf("call: exit code %d, %s; %s", code, said, out)
+	}
+	if _, code, said = tool(slices.Concat([]string{"call"}, at, []string{"else.busy", `"Ada"`})...); code != exitFailed || !strings.Contains(said, "busy") {
+		t.Errorf("what may be served by one of them: exit code %d, %s", code, said)
+	}
+	next := running(t, slices.Concat([]string{"watch"}, at, []string{"hello.clock", "10"})...)
+	next(`Snapshot +10$`)
 }

@@ -54,8 +54,22 @@ func splitVersion(s string) (name string, version int) {
 	return s[:i], v
 }
 
-// fetchMenu asks everybody what they serve.
+// look finds what r asks for on the menu. Who does not tell what they serve matter
+// only if nobody else serves it.
+func (s *session) look(ctx context.Context, r request) (menu.Entry, error) {
+	m, err := s.fetchMenu(ctx)
+	e, missing := find(m, r)
+	if missing != nil && err != nil {
+		return e, err
+	}
+	return e, missing
+}
+
+// fetchMenu asks everybody what they serve. It returns what it was told besides an
+// error about those who did not answer, and leaves time for a call after it.
 func (s *session) fetchMenu(ctx context.Context) (menu.Menu, error) {
+	ctx, cancel := context.WithTimeout(ctx, s.timeout/2)
+	defer cancel()
 	m, err := menu.Fetch(ctx, s.client)
 	if errors.Is(err, bus.NoResponder) {
 		where := ""

@@ -62,11 +62,7 @@ func runWatch(ctx context.Context, t *tool, args []string) error {
 func (s *session) prepare(ctx context.Context, r request) (bus.Description, error) {
 	ctx, cancel := s.withTimeout(ctx)
 	defer cancel()
-	m, err := s.fetchMenu(ctx)
-	if err != nil {
-		return bus.Description{}, err
-	}
-	e, err := find(m, r)
+	e, err := s.look(ctx, r)
 	if err != nil || !e.Kind.Streams() {
 		return e.Description, err
 	}
@@ -136,11 +132,7 @@ func (s *session) newest(ctx context.Context, r request) (v int, l language, que
 
 // learnVersion is learn for a version that came after the menu was read.
 func (s *session) learnVersion(ctx context.Context, name string, v int) language {
-	m, err := s.fetchMenu(ctx)
-	if err != nil {
-		return language{}
-	}
-	e, err := find(m, request{name: name, version: v})
+	e, err := s.look(ctx, request{name: name, version: v})
 	if err != nil {
 		return language{}
 	}
