@@ -37,9 +37,9 @@ func runCall(ctx context.Context, t *tool, args []string) error {
 		return err
 	}
 	if answer != nil {
-		fmt.Fprintf(t.out, "%s\n", answer)
+		_, err = fmt.Fprintf(t.out, "%s\n", answer)
 	}
-	return nil
+	return err
 }
 
 // call returns the answer, which is nil for a one-way RPC.

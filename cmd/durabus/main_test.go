@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"iter"
 	"log/slog"
 	"net/http/httptest"
@@ -171,5 +172,29 @@ func runTool(ts *testscript.TestScript, neg bool, args []string) {
 	}
 	if code != want {
 		ts.Fatalf("exit code %d, want %d", code, want)
+	}
+}
+
+// A full disk is one.
+type nowhere struct{}
+
+func (nowhere) Write([]byte) (int, error) { return 0, errors.New("no space left") }
+
+func TestAnAnswerThatCannotBeWrittenIsAFailure(t *testing.T) {
+	b := broker.Run(t, broker.Options{})
+	_, closed, err := serve(b.URL(), "", 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer closed()
+	for _, args := range [][]string{
+		{"call", "-server", b.URL(), "hello.greet", `"Ada"`},
+		{"menu", "-server", b.URL()},
+		{"menu", "-watch", "-server", b.URL()},
+		{"watch", "-server", b.URL(), "hello.clock", "1"},
+	} {
+		if err := dispatch(t.Context(), args, nowhere{}, io.Discard); err == nil {
+			t.Errorf("%v: done", args)
+		}
 	}
 }
