@@ -7,7 +7,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
+	"unicode"
 
 	"github.com/durabus/durabus/bus"
 )
@@ -75,9 +77,18 @@ func ask(ctx context.Context, c bus.Caller) (Menu, error) {
 	}
 	m := make(Menu, len(lines))
 	for i, l := range lines {
-		m[i] = Entry{l.Description(), l.ContentType, l.Digest, []string{info.Instance}}
+		m[i] = Entry{l.Description(), text(l.ContentType), text(l.Digest), []string{text(info.Instance)}}
 	}
 	return merge(m), nil
+}
+
+// text returns what a responder says of itself; nothing where that would look like
+// several lines or columns to whoever prints it.
+func text(said string) string {
+	if strings.ContainsFunc(said, unicode.IsControl) {
+		return ""
+	}
+	return said
 }
 
 // list returns the menu of one responder as it is on the wire.

@@ -4,6 +4,7 @@ package menu
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -72,6 +73,25 @@ func lines(m Menu) (ls []string) {
 		}
 	}
 	return ls
+}
+
+// What a responder says of itself is printed by those who look at fleets.
+func TestWhatIsNoTextForALineIsNotOnAMenu(t *testing.T) {
+	const forged = "x\n09:00:00.000 gone market.prices.v1 state"
+	answer := func(text string) bus.Caller {
+		return bus.Wrap(bus.Local(), func(bus.CallFunc) bus.CallFunc {
+			return func(context.Context, bus.Call) (bus.Reply, error) {
+				b, err := json.Marshal([]bus.MenuEntry{{Name: "a", Version: 1, Kind: bus.Unary, ContentType: text, Digest: text}})
+				return bus.Reply{Info: bus.Info{Instance: text}, First: b}, err
+			}
+		})
+	}
+	for text, want := range map[string]string{forged: "", "a\tb": "", "\u009b2J": "", "text/x; charset=ä": "text/x; charset=ä"} {
+		m, err := Fetch(t.Context(), answer(text))
+		if e := m[0]; err != nil || e.ContentType != want || e.Digest != want || e.Instances[0] != want {
+			t.Errorf("%q: %q, %v", text, e, err)
+		}
+	}
 }
 
 func TestTheMenuOfAFleetIsTheUnionOfItsResponders(t *testing.T) {

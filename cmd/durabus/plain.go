@@ -3,8 +3,11 @@
 package main
 
 import (
+	"bytes"
+	"encoding/json"
 	"fmt"
 	"io"
+	"strings"
 	"unicode/utf8"
 )
 
@@ -29,6 +32,18 @@ func (p plain) Write(b []byte) (int, error) {
 		return 0, err
 	}
 	return len(b), nil
+}
+
+// inLine keeps what a peer chose from looking like several lines or columns.
+var inLine = strings.NewReplacer("\n", `\u000a`, "\t", `\u0009`)
+
+// compact is JSON in one line; what is none stays as it is.
+func compact(data []byte) string {
+	var b bytes.Buffer
+	if json.Compact(&b, data) != nil {
+		return string(data)
+	}
+	return b.String()
 }
 
 func steers(r rune) bool {

@@ -175,10 +175,10 @@ func printEvent[S any](w io.Writer, now time.Time, ev durable.Event[S, raw]) err
 	case ev.Err != nil:
 		detail = ev.Err.Error()
 	case ev.Kind == durable.Snapshot:
-		detail = fmt.Sprintf("%s", any(ev.State)) // JSON: a pipe has no snapshots
+		detail = compact(fmt.Appendf(nil, "%s", any(ev.State))) // JSON: a pipe has no snapshots
 	case ev.Kind == durable.Update:
-		detail = string(ev.Update)
+		detail = compact(ev.Update)
 	}
-	_, err := fmt.Fprintf(w, "%s %-15s %s\n", now.Format("15:04:05.000"), ev.Kind, detail)
+	_, err := fmt.Fprintf(w, "%s %-15s %s\n", now.Format("15:04:05.000"), ev.Kind, inLine.Replace(detail))
 	return err
 }

@@ -40,6 +40,20 @@ func TestAWatchPrintsEachEvent(t *testing.T) {
 			nil,
 		},
 		{
+			"in one line, whatever a peer says",
+			[]rawEvent{
+				{Kind: durable.Connected, Info: &bus.Info{RPC: bus.Description{Name: "a", Version: 1}, Instance: "A\n09:00:00.000 Update 1"}},
+				{Kind: durable.Snapshot, State: raw("{\n\t\"now\": \"a  b\"\n}\n")},
+				{Kind: durable.Update, Update: raw("7\n09:00:00.000 Lost all")},
+				{Kind: durable.Lost, Err: errors.New("one\ntwo\tthree")},
+			},
+			[]string{
+				`Connected a.v1 at A\u000a09:00:00.000 Update 1`, `Snapshot {"now":"a b"}`,
+				`Update 7\u000a09:00:00.000 Lost all`, `Lost one\u000atwo\u0009three`,
+			},
+			nil,
+		},
+		{
 			"until an error that stays",
 			[]rawEvent{{Kind: durable.Attempting}, {Kind: durable.FailedToConnect, Err: denied}},
 			[]string{"Attempting", "FailedToConnect denied"},
