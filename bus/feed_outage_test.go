@@ -4,6 +4,7 @@ package bus_test
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"strings"
 	"sync"
@@ -15,6 +16,7 @@ import (
 	"github.com/durabus/durabus/durable"
 	"github.com/durabus/durabus/internal/transport"
 	"github.com/durabus/durabus/internal/wire"
+	"github.com/durabus/durabus/staterpc"
 )
 
 // A feedTalk is what was said of feeds beside what is said to all.
@@ -348,5 +350,50 @@ func TestAFeedThatIsNotHeardIsJoinedEverLessOftenHoweverManyWait(t *testing.T) {
 			k.mu.Unlock()
 		}
 		ready.Wait() // with streams of their own
+	})
+}
+
+// A stream that went on by a feed is told once of each outage, as before.
+func TestAnOutageOfAStreamThatWasTakenUpIsToldOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newShop(t)
+		s.pub.Keep(staterpc.Backlog[int]{Updates: 100_000})
+		client, conn := s.dial()
+		ctx, cancel := context.WithCancel(t.Context())
+		_, updates, err := sums.Client(client)(bus.WithResume(ctx, bus.Resume{}), "q")
+		if err != nil {
+			t.Fatal(err)
+		}
+		var told []*bus.Break
+		read, behind := 0, make(chan struct{})
+		var reader sync.WaitGroup
+		reader.Go(func() {
+			for _, err := range updates {
+				if b, ok := errors.AsType[*bus.Break](err); ok {
+					told = append(told, b)
+				} else if read++; read == 1 {
+					<-behind
+				}
+			}
+		})
+		time.Sleep(1100 * time.Millisecond) // behind a mark
+		const many = 5000                   // more than a feed keeps for a reader
+		for range many {
+			s.pub.Publish(1)
+			synctest.Wait()
+		}
+		close(behind)
+		time.Sleep(time.Second)
+		if read != many || len(told) != 2 || !errors.Is(told[0].Err, bus.Lost) || told[1].Info == nil {
+			t.Fatalf("read %d, told %v", read, told)
+		}
+		conn.Disconnect()
+		s.close()                    // so that it is not heard any more, and its feed is over
+		time.Sleep(30 * time.Second) // without a connection nobody can be asked
+		if len(told) != 3 || !errors.Is(told[2].Err, bus.Disconnected) {
+			t.Errorf("told %v", told[2:])
+		}
+		cancel()
+		reader.Wait()
 	})
 }

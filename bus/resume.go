@@ -217,6 +217,9 @@ func (r *reader) reopen(ctx context.Context) *Error {
 	r.c, r.inHand, r.count = next.c, next.inHand, 0
 	r.c.goesOn(r.at)
 	r.watcher, r.stop = next.watcher, next.stop
+	if r.watcher != nil {
+		r.watcher.teller = r // who knows what was told
+	}
 	return nil
 }
 
