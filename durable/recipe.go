@@ -75,8 +75,13 @@ func (r Recipe[T]) checked(value T, err error) (T, error) {
 	if err != nil {
 		return none, err
 	}
-	if r.broken(value) {
-		r.discard(value)
+	intact := false
+	defer func() {
+		if !intact { // or Broken panicked
+			r.discard(value)
+		}
+	}()
+	if intact = !r.broken(value); !intact {
 		return none, ErrBroken
 	}
 	return value, nil

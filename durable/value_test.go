@@ -243,6 +243,31 @@ func TestAPanicIsAnErrorOfItsAttemptOnly(t *testing.T) {
 	v.Close()
 }
 
+func TestAValueThatNobodyGetsIsDiscarded(t *testing.T) {
+	w := &workshop{}
+	r := w.recipe(true)
+	broken, panics := r.Broken, true
+	r.Broken = func(v *thing) bool {
+		if panics {
+			panic("who knows")
+		}
+		return broken(v)
+	}
+	v := newValue(t, r, false)
+	if _, err := v.Get(t.Context()); !errors.Is(err, bus.Panicked) || !slices.Equal(w.discarded, []int{1}) {
+		t.Errorf("made: got %v, discarded %v", err, w.discarded)
+	}
+	panics = false
+	get(t, v).broken = true
+	if v.Check() {
+		t.Error("what is broken is intact")
+	}
+	v.Close()
+	if !slices.Equal(w.discarded, []int{1, 2}) {
+		t.Errorf("discarded %v", w.discarded)
+	}
+}
+
 func TestAnAttemptThatLeavesItsGoroutineIsAnError(t *testing.T) {
 	v := durable.NewValue(durable.Recipe[int]{Create: func(context.Context) (int, error) {
 		runtime.Goexit()
