@@ -147,6 +147,15 @@ func (e Element) Bytes() ([]byte, error) {
 	return e.data, nil
 }
 
+// encoded returns an element that needs no encoding any more.
+func (e Element) encoded() (Element, error) {
+	if e.encode == nil {
+		return e, nil
+	}
+	data, err := e.encode(nil)
+	return ElementOf(data), err
+}
+
 // addTo adds the element to b. A codec that panics has that for its error, a
 // [thrown]: it is called with locks held, and by nobody who would recover.
 func (e Element) addTo(b *wire.Batch) (err error) {

@@ -97,7 +97,7 @@ func (f *feed) pump(c Call) {
 func (f *feed) start(c Call) (Reply, error) {
 	defer close(f.begun)
 	in := &Incoming{RPC: c.Description, CallID: callID(f.token, 0), Metadata: c.Metadata, Reply: Metadata{}}
-	r, err := f.srv.mux.call(WithIncoming(withSource(f.ctx, &f.source), in), c, localCall{in})
+	r, err := f.srv.mux.call(WithIncoming(withSource(f.ctx, &f.source), in), c, pumpCall{localCall{in}})
 	if err == nil {
 		err = f.begin()
 	}

@@ -40,6 +40,7 @@ type guard struct {
 	by     callee
 	seq    iter.Seq2[Element, error]
 	done   <-chan struct{} // of ctx, to be looked at before each update; nil where push does so for each message
+	whole  bool            // the reader is the caller itself: what it gets is encoded here
 	inside bool            // the handler's code is running, not the reader's
 	left   bool            // the reader has enough
 	err    error           // the handler's end
@@ -66,10 +67,14 @@ func (g *guard) loop(yield func(Element, error) bool) {
 	if _, ok := g.by.(*job); !ok {
 		g.done = g.ctx.Done()
 	}
+	_, g.whole = g.by.(localCall)
 	defer g.recover()
 	for e, err := range g.seq {
 		if g.done != nil && isClosed(g.done) {
 			return
+		}
+		if g.whole && err == nil {
+			e, err = e.encoded()
 		}
 		if err != nil {
 			if g.ctx.Err() != nil {

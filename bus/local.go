@@ -54,8 +54,11 @@ func (l local) Call(ctx context.Context, c Call) (Reply, error) {
 	return r, err
 }
 
-// A localCall is a call to a local, or that of a feed's pump.
+// A localCall is a call to a local.
 type localCall struct{ in *Incoming }
+
+// A pumpCall is that of a feed's pump, which encodes the updates into its batch.
+type pumpCall struct{ localCall }
 
 func (c localCall) description() Description { return c.in.RPC }
 func (c localCall) callID() string           { return c.in.CallID }

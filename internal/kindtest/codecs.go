@@ -46,6 +46,7 @@ func codecs(t *testing.T, dial Dial) {
 	t.Run("JSON on request", func(t *testing.T) { jsonOnRequest(t, dial) })
 	t.Run("that do not fit", func(t *testing.T) { unfit(t, dial) })
 	t.Run("that cannot encode", func(t *testing.T) { unencodable(t, dial) })
+	t.Run("that panic", func(t *testing.T) { panicking(t, dial) })
 }
 
 // carries sends v as query, answer, state and update.
@@ -241,4 +242,59 @@ func unencodable(t *testing.T, dial Dial) {
 	for _, err := range updates {
 		failed(t, err, s.Describe(), bus.Failed, "update")
 	}
+}
+
+// A mine is a value whose encoding panics, if it is live.
+type mine struct{ Live bool }
+
+func (m mine) MarshalJSON() ([]byte, error) {
+	if m.Live {
+		panic("at the disco")
+	}
+	return []byte(`{"Live":false}`), nil
+}
+
+// panicking has values whose codec panics at the responder, each of which costs its
+// own call or stream.
+func panicking(t *testing.T, dial Dial) {
+	u := unaryrpc.RPC[bool, mine]{Name: "laws.panicking", Version: 1}
+	s := staterpc.RPC[bool, mine, mine]{Name: "laws.panicking", Version: 2}
+	p := piperpc.RPC[bool, mine]{Name: "laws.panicking", Version: 3}
+	updates := func(live bool) iter.Seq2[mine, error] {
+		return func(yield func(mine, error) bool) {
+			_ = yield(mine{}, nil) && yield(mine{live}, nil) && yield(mine{}, nil)
+		}
+	}
+	c := dial(t,
+		u.Handler(func(_ context.Context, live bool) (mine, error) { return mine{live}, nil }),
+		s.Handler(func(_ context.Context, inUpdate bool) (mine, iter.Seq2[mine, error], error) {
+			return mine{!inUpdate}, updates(inUpdate), nil
+		}),
+		p.Handler(func(_ context.Context, live bool) (iter.Seq2[mine, error], error) { return updates(live), nil }).Shared())
+	_, err := u.Client(c)(within(t), true)
+	failed(t, err, u.Describe(), bus.Panicked, "log")
+	_, _, err = s.Client(c)(within(t), false)
+	failed(t, err, s.Describe(), bus.Panicked, "log")
+	_, us, err := s.Client(c)(within(t), true)
+	endsByPanic(t, s.Describe(), us, err)
+	us, err = p.Client(c)(within(t), true)
+	endsByPanic(t, p.Describe(), us, err)
+	if _, err = u.Client(c)(within(t), false); err != nil {
+		t.Errorf("behind a panic: %v", err)
+	}
+}
+
+// endsByPanic wants one update and then the word that the next panicked.
+func endsByPanic(t *testing.T, d bus.Description, updates iter.Seq2[mine, error], err error) {
+	if err != nil {
+		t.Fatal(err)
+	}
+	n := 0
+	for _, err := range updates {
+		if n++; n == 1 && err == nil {
+			continue
+		}
+		failed(t, err, d, bus.Panicked, "log")
+	}
+	saw(t, d.String()+": updates and errors", n, 2)
 }
