@@ -5,7 +5,7 @@ package bus
 import "testing"
 
 func TestAStreamWaitsOnceForPeerCredit(t *testing.T) {
-	s, o := new(session), new(outStream)
+	s, o := new(session), &outStream{job: new(job)}
 	for range 1000 { // woken by stream credit that a caller repeats
 		if s.pay(1, o) {
 			t.Fatal("there is no credit")

@@ -178,7 +178,7 @@ func (c *SimConn) unheard(m Msg) {
 
 // route delivers m and reports whether anybody was there.
 func (n *Net) route(m Msg) (delivered bool) {
-	var queues map[string][]*simSub // most messages are for none
+	queues := map[string][]*simSub{}
 	var names []string
 	for _, c := range n.conns {
 		for _, s := range c.subs {
@@ -188,9 +188,6 @@ func (n *Net) route(m Msg) (delivered bool) {
 				delivered = true
 				s.offer(m)
 			default:
-				if queues == nil {
-					queues = map[string][]*simSub{}
-				}
 				if queues[s.queue] == nil {
 					names = append(names, s.queue)
 				}
