@@ -225,6 +225,9 @@ func (s *outStream) pieces(ctx context.Context, data []byte, total uint64, updat
 				if s.sealed == nil {
 					s.sealed = spare[n%2]
 				}
+				if len(piece) == len(data) {
+					s.job.answered() // before it leaves: who has it may call again at once
+				}
 				s.sealed = wire.Chunk{Call: s.job.id, Seq: seq, Blocked: blocked, Total: total, Data: piece}.Append(s.sealed)
 				spare[n%2] = s.sealed[:0]
 			})
