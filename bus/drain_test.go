@@ -269,3 +269,60 @@ func TestWhoDrainsDoesNotSayAgainThatItServes(t *testing.T) {
 		}
 	})
 }
+
+// An unflushed is a connection that keeps what is published until it is flushed, as
+// one's own process may keep it when the program ends.
+type unflushed struct {
+	*transport.SimConn
+
+	mu   sync.Mutex // guards the field below
+	kept []string   // the subjects
+}
+
+func (c *unflushed) Publish(subject, reply string, data []byte) error {
+	c.mu.Lock()
+	c.kept = append(c.kept, subject)
+	c.mu.Unlock()
+	return c.SimConn.Publish(subject, reply, data)
+}
+
+func (c *unflushed) Flush(ctx context.Context) error {
+	c.mu.Lock()
+	c.kept = nil
+	c.mu.Unlock()
+	return c.SimConn.Flush(ctx)
+}
+
+// TestWhoHasDrainedMayExit has a shared stream, whose end is told behind all else, on
+// a connection of its own.
+func TestWhoHasDrainedMayExit(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFleet(t)
+		own, feeds := &unflushed{SimConn: f.net.Dial()}, &unflushed{SimConn: f.net.Dial()}
+		nc, release := transport.StandIn(feeds)
+		defer release()
+		pub := staterpc.NewPublisher(0, func(s, u int) int { return s + u }, 10)
+		srv, err := bus.ServeOn(own, bus.Service{Feeds: nc}, sums.Handler(func(ctx context.Context, _ string) (int, iter.Seq2[int, error], error) {
+			return pub.Watch(ctx)
+		}).Shared())
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, updates, err := sums.Client(f.client(bus.ClientOptions{}))(t.Context(), "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		pub.Publish(1)
+		if err := srv.Drain(t.Context()); err != nil {
+			t.Error(err)
+		}
+		if len(own.kept)+len(feeds.kept) > 0 {
+			t.Errorf("the broker may not have %v, and of feeds %v", own.kept, feeds.kept)
+		}
+		for _, err = range updates {
+		}
+		if !errors.Is(err, bus.Draining) {
+			t.Errorf("the stream: %v", err)
+		}
+	})
+}

@@ -18,7 +18,8 @@ import (
 // no other version stop sending. Calls on their way are served, open streams end
 // with [Draining] after their last update so that durable clients open elsewhere at
 // once, and calls in progress go on until ctx is done, which cancels them. Then the
-// server is closed. An error says what was cut short.
+// server is closed, and the broker has what it said. An error says what was cut
+// short.
 func (s *Server) Drain(ctx context.Context) error {
 	s.mu.Lock()
 	if s.draining {
@@ -37,11 +38,11 @@ func (s *Server) Drain(ctx context.Context) error {
 	s.mu.Unlock()
 	errs := s.drain(ctx, subs, last)
 	s.endStreams()
-	errs = append(errs, s.idle(ctx))
-	if err := s.conn.Flush(ctx); err != nil {
-		errs = append(errs, err)
+	errs = append(errs, s.idle(ctx), s.Close(), s.conn.Flush(ctx))
+	if s.feedConn != s.conn {
+		errs = append(errs, s.feedConn.Flush(ctx))
 	}
-	return errors.Join(append(errs, s.Close())...)
+	return errors.Join(errs...)
 }
 
 // drain ends the subscriptions of requests, those of the endpoints in last when
