@@ -3,6 +3,7 @@
 package bus
 
 import (
+	"context"
 	"errors"
 
 	"github.com/durabus/durabus/internal/flow"
@@ -64,9 +65,13 @@ func (j *job) join() (*feed, Reply, error) {
 }
 
 // snapshot carries out the call for its state alone, at position least or behind.
+// Nobody loops over the updates that come with it: what waits for that is let go,
+// though the call may last as a stream of its own.
 func (j *job) snapshot(least uint64) (Reply, place, error) {
+	ctx, cancel := context.WithCancel(&j.ctx)
+	defer cancel()
 	source := &Source{snapshots: &j.point.snapshots, least: least}
-	r, err := j.srv.mux.call(withSource(&j.ctx, source), j.call, j)
+	r, err := j.srv.mux.call(withSource(ctx, source), j.call, j)
 	var at place
 	at.epoch, at.position, at.known = source.place()
 	return r, at, err

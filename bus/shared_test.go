@@ -5,6 +5,7 @@ package bus_test
 import (
 	"context"
 	"errors"
+	"iter"
 	"runtime"
 	"slices"
 	"sync"
@@ -328,6 +329,33 @@ func TestWhereTheConnectionIsDownTheCallsOfAMessageFailAsSuch(t *testing.T) {
 		}
 		if shared == 0 {
 			t.Error("no message was shared")
+		}
+	})
+}
+
+// TestAStreamThatCannotBeSharedHasOneHandlerAtWork has one that says where its state
+// stands by no source, so that it is carried out for the state, for a feed and then
+// for the caller alone.
+func TestAStreamThatCannotBeSharedHasOneHandlerAtWork(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var runs, live atomic.Int64
+		client := dial(t, sums.Handler(func(ctx context.Context, _ string) (int, iter.Seq2[int, error], error) {
+			runs.Add(1)
+			live.Add(1)
+			context.AfterFunc(ctx, func() { live.Add(-1) })
+			return 0, func(func(int, error) bool) { <-ctx.Done() }, nil
+		}).Shared())
+		ctx, cancel := context.WithCancel(t.Context())
+		_, updates, err := sums.Client(client)(ctx, "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		synctest.Wait()
+		if runs.Load() < 2 || live.Load() != 1 {
+			t.Errorf("of %d runs of the handler %d are alive, want one", runs.Load(), live.Load())
+		}
+		cancel()
+		for range updates {
 		}
 	})
 }
