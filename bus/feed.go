@@ -215,7 +215,7 @@ func (f *feed) soon() {
 		f.flush()
 		return
 	}
-	f.srv.out.add(f)
+	f.srv.feedOut.add(f)
 }
 
 func (f *feed) waiting() *atomic.Bool { return &f.queued }
@@ -285,8 +285,8 @@ func (f *feed) mark() {
 	}
 	f.markDue = true
 	if wait := f.sent + markSoon - f.srv.now(); wait > 0 {
-		time.AfterFunc(wait, func() { f.srv.out.add(f) })
+		time.AfterFunc(wait, func() { f.srv.feedOut.add(f) })
 		return
 	}
-	f.srv.out.add(f)
+	f.srv.feedOut.add(f)
 }

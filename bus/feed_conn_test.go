@@ -5,14 +5,17 @@ package bus_test
 import (
 	"context"
 	"errors"
+	"iter"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/durabus/durabus/bus"
 	"github.com/durabus/durabus/internal/transport"
+	"github.com/durabus/durabus/staterpc"
 )
 
 // TestAFeedIsPublishedOnAConnectionOfItsOwn loses that connection for a while,
@@ -60,6 +63,64 @@ func TestAFeedIsPublishedOnAConnectionOfItsOwn(t *testing.T) {
 			if !slices.Equal(r.read, want) || !errors.Is(r.err, context.Canceled) {
 				t.Errorf("reader %d: %d updates of %d, %v", i, len(r.read), len(want), r.err)
 			}
+		}
+	})
+}
+
+// A stuck is a connection whose publishing waits, as one's does that its broker
+// slows down.
+type stuck struct {
+	*transport.SimConn
+	until atomic.Pointer[chan struct{}]
+}
+
+func (c *stuck) Publish(subject, reply string, data []byte) error {
+	if until := c.until.Load(); until != nil {
+		<-*until
+	}
+	return c.SimConn.Publish(subject, reply, data)
+}
+
+func TestAFeedsConnectionThatIsStuckDoesNotDelayStreamsOnTheOther(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFleet(t)
+		own, letGo := &stuck{SimConn: f.net.Dial()}, make(chan struct{})
+		nc, release := transport.StandIn(own)
+		defer release()
+		pub := staterpc.NewPublisher(0, func(s, u int) int { return s + u }, 10)
+		f.serve(bus.Service{Feeds: nc}, ticking(), sums.Handler(func(ctx context.Context, _ string) (int, iter.Seq2[int, error], error) {
+			return pub.Watch(ctx)
+		}).Shared())
+		client := f.client(bus.ClientOptions{})
+		ctx, cancel := context.WithCancel(t.Context())
+		_, updates, err := sums.Client(client)(ctx, "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		own.until.Store(&letGo)
+		pub.Publish(1)
+		synctest.Wait()
+		ticks, err := tickRPC.Client(client)(t.Context(), 0)
+		if err != nil {
+			t.Error("a stream beside the feed:", err)
+			ticks = func(func(int, error) bool) {}
+		}
+		start := time.Now()
+		for n, err := range ticks {
+			if err != nil {
+				t.Error(err)
+			}
+			if n == 1000 {
+				break
+			}
+		}
+		if d := time.Since(start); d > 2*time.Second {
+			t.Errorf("1,000 updates a millisecond apart took %v", d)
+		}
+		own.until.Store(nil)
+		close(letGo)
+		cancel()
+		for range updates {
 		}
 	})
 }

@@ -87,6 +87,7 @@ type Server struct {
 	unknown  *micro.Counters      // of the service's Unknown; nil if it has none
 	byName   map[string]*endpoint // by full name and version
 	out      *outbox
+	feedOut  *outbox // of feeds; the same, if they have no connection of their own, which may be slow
 	drops    drops
 	troubles troubles
 	start    time.Time
@@ -164,9 +165,12 @@ func serve(conn transport.Conn, svc Service, handlers ...Handler) (*Server, erro
 	}
 	s.drops.who = "server " + s.instance
 	s.troubles.who = s.drops.who
-	s.feedConn = conn
+	s.feedConn, s.feedOut = conn, s.out
 	if svc.Feeds != nil {
 		s.feedConn = transport.Over(svc.Feeds)
+	}
+	if s.feedConn != conn {
+		s.feedOut = newOutbox()
 	}
 	if s.mux, err = newMux(s.instance, svc.Middleware, handlers); err != nil {
 		return nil, err
@@ -252,6 +256,7 @@ func (s *Server) listen() (subjects []string, err error) {
 	if s.feedConn != s.conn {
 		stop, stopFeeds := s.stop, s.feedConn.Notify(s.feedEvent)
 		s.stop = func() { stop(); stopFeeds() }
+		s.loops.Go(func() { s.feedOut.run(s.quit) })
 	}
 	s.loops.Go(func() { s.out.run(s.quit) })
 
