@@ -5,6 +5,7 @@ package bus
 import (
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/durabus/durabus/internal/wire"
@@ -21,16 +22,22 @@ const (
 
 var errNoID = errors.New("it does not say whose it is")
 
-// checkID refuses an id that is not worth remembering.
+// checkID refuses an id that is not worth remembering, or that is no single token:
+// in a subject it would name another than its owner, or end NATS's command.
 func checkID(id string) error {
 	switch {
 	case id == "":
 		return errNoID
 	case len(id) > maxID:
 		return fmt.Errorf("an id of %d bytes, at most %d are allowed", len(id), maxID)
+	case strings.ContainsFunc(id, noToken):
+		return fmt.Errorf("the id %q is no token of a subject", id)
 	}
 	return nil
 }
+
+// noToken reports whether r is none of a token's, whatever the broker takes.
+func noToken(r rune) bool { return r <= ' ' || r == 0x7f || r == '.' || r == '*' || r == '>' }
 
 // checkBeat refuses a heartbeat that is longer than one is sent.
 func checkBeat(f *wire.Beat) error {

@@ -225,3 +225,38 @@ func goesOnAt(t *testing.T, next wire.First) {
 		t.Errorf("it was asked %d times to go on, and the stream ended with %v", len(asked), last)
 	}
 }
+
+// The id of an instance becomes a part of subjects: where a stream is taken up, or
+// when the program calls it again. NATS's own commands are lines.
+func TestAnInstanceWhoseIDIsNoTokenIsNotSpokenTo(t *testing.T) {
+	for _, id := range []string{"a b", "a\tb", "a\r\nPUB elsewhere 0\r\n\r\n", "a.b", "*", ">", "a\x00"} {
+		synctest.Test(t, func(t *testing.T) {
+			net := transport.NewNet(1)
+			client := serveGood(t, net)
+			var asked []string
+			net.Tap(func(from *transport.SimConn, m transport.Msg) []transport.Msg {
+				if strings.HasPrefix(m.Subject, "_D.i.") {
+					asked = append(asked, m.Subject)
+				}
+				return []transport.Msg{m}
+			})
+			serveBad(t, net, func(call uint64) [][]byte {
+				accept := wire.Accept{Call: call, Protocol: 1, Instance: id, Session: 7}.Append(nil)
+				return [][]byte{
+					packet(1, accept, wire.First{Call: call, Seq: 1, Epoch: "e", Position: 5, Data: []byte("1")}.Append(nil)),
+					wire.Data{Call: call, Seq: 3, Before: 8, Last: 9, Elements: elements(1)}.Append(nil),
+				}
+			})
+			ctx, cancel := context.WithTimeout(bus.WithResume(t.Context(), bus.Resume{}), time.Minute)
+			defer cancel()
+			r, err := client.Call(ctx, bad(bus.State))
+			if err == nil {
+				for _, err = range r.Updates {
+				}
+			}
+			if len(asked) > 0 || err == nil || client.Dropped()["malformed message"] == 0 {
+				t.Errorf("%q: asked at %q, %v; dropped: %v", id, asked, err, client.Dropped())
+			}
+		})
+	}
+}

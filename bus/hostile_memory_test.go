@@ -227,7 +227,7 @@ func TestAFloodOfCallersCostsAResponderNoMoreThanItsBound(t *testing.T) {
 		}
 		good.undisturbed(t)
 		time.Sleep(2 * time.Second)
-		flood(64, func(n int) string { return fmt.Sprintf("late %d", n) })
+		flood(64, func(n int) string { return fmt.Sprintf("late-%d", n) })
 		if n := r.runs.Load() - runs; n != 64 {
 			t.Errorf("of 64 callers that came after those had gone quiet %d were served", n)
 		}

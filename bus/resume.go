@@ -93,10 +93,11 @@ func (r *reader) tell(b *Break, yield func(Element, error) bool) (more bool) {
 }
 
 // mayResume reports whether a stream that err ended can be taken up where the
-// reader stands. What the responder itself ended is over.
+// reader stands, at an instance that is known. What the responder itself ended is
+// over.
 func (r *reader) mayResume(err error) bool {
 	e, ok := err.(*Error)
-	if !ok || !r.at.place().known || r.call == nil || r.c.box.isShut() {
+	if !ok || !r.at.place().known || r.call == nil || r.info().Instance == "" || r.c.box.isShut() {
 		return false
 	}
 	return e.Code == Lost || e.Code == Gone || e.Code == Disconnected
