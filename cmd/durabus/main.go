@@ -69,6 +69,7 @@ func run(args []string, out, errs io.Writer) int {
 	slog.SetDefault(slog.New(slog.NewTextHandler(errs, &slog.HandlerOptions{Level: slog.LevelError})))
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
+	context.AfterFunc(ctx, stop) // whoever interrupts again does not wait
 
 	err := dispatch(ctx, args, out, errs)
 	if err == nil {
