@@ -384,12 +384,14 @@ func TestAnOutageOfAStreamThatWasTakenUpIsToldOnce(t *testing.T) {
 		}
 		close(behind)
 		time.Sleep(time.Second)
+		synctest.Wait()
 		if read != many || len(told) != 2 || !errors.Is(told[0].Err, bus.Lost) || told[1].Info == nil {
 			t.Fatalf("read %d, told %v", read, told)
 		}
 		conn.Disconnect()
 		s.close()                    // so that it is not heard any more, and its feed is over
 		time.Sleep(30 * time.Second) // without a connection nobody can be asked
+		synctest.Wait()
 		if len(told) != 3 || !errors.Is(told[2].Err, bus.Disconnected) {
 			t.Errorf("told %v", told[2:])
 		}

@@ -262,9 +262,10 @@ func (b *mailbox) reconnected() {
 
 // back is reconnected with b.mu held.
 func (b *mailbox) back() {
-	b.troubles.reconnected(&b.gen, b.conn.Generation())
+	if b.troubles.reconnected(&b.gen, b.conn.Generation()) {
+		b.denied = nil // the subscriptions were made anew; or the broker refuses once more
+	}
 	b.most.Store(int64(b.conn.MaxPayload()))
-	b.denied = nil // its subscriptions were made anew; or the broker refuses once more
 	if b.again != nil {
 		close(b.again)
 		b.again = nil

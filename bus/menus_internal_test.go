@@ -7,7 +7,6 @@ import (
 	"strconv"
 	"testing"
 	"testing/synctest"
-	"time"
 
 	"github.com/durabus/durabus/internal/transport"
 	"github.com/durabus/durabus/internal/wire"
@@ -28,6 +27,7 @@ func TestAClientForgetsNamesThatItOnceAskedFor(t *testing.T) {
 				t.Fatal(versions, err)
 			}
 		}
+		synctest.Wait()
 		if n := len(c.box.menus); n > maxMenus {
 			t.Errorf("%d names are kept", n)
 		}
@@ -35,7 +35,7 @@ func TestAClientForgetsNamesThatItOnceAskedFor(t *testing.T) {
 		if err := far.Publish(wire.AnnounceSubject("last"), "", wire.Served{Instance: "far", Versions: []uint32{1, 3}}.Append(nil)); err != nil {
 			t.Error(err)
 		}
-		time.Sleep(time.Second)
+		synctest.Wait()
 		if versions, err := c.Served(t.Context(), "last"); heard != 1 || !slices.Equal(versions, []int{1, 3}) || err != nil {
 			t.Errorf("of a name that is listened for %d announcements were heard, served are %v, %v", heard, versions, err)
 		}

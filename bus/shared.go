@@ -27,6 +27,9 @@ import (
 // with [Lost], where those with a stream of their own slow their handler; those
 // that merge what they are too slow for (staterpc.Conflate) do neither.
 //
+// An update is decoded once in each client, and its readers there have the same
+// value: none may change it, nor a part of it that it keeps.
+//
 // On kinds without streams Shared has no effect.
 func (h Handler) Shared() Handler {
 	h.shared = true

@@ -52,7 +52,8 @@
 // is done.
 //
 // Ownership. State, Update, Err and Info of an event are the consumer's to keep,
-// as the Func gave them.
+// as the Func gave them. Update may be shared with other readers of this process
+// (see bus.Handler.Shared), and so is not the consumer's to change.
 //
 // Load. All the streams of this process together have at most 64 openings under
 // way, those that take a stream up again included. An opening is under way until

@@ -49,8 +49,9 @@ type View[S any] struct {
 
 // NewReplica returns a replica that asks f for query and has apply work each
 // update into the state. Apply may change the state it is given, if the state is
-// only ever looked at in [Replica.Read]; else it returns another. It must not use
-// the replica.
+// only ever looked at in [Replica.Read]; else it returns another. It must not change
+// the update, then or later as a part of the state, which other replicas may share;
+// nor use the replica.
 //
 // An update that cannot be converted would leave the state wrong for ever, so that
 // it is the end of its stream (see staterpc.Strict) and the state is fetched anew.

@@ -48,7 +48,7 @@ type instance struct {
 
 // Watch fetches the menu of the fleet that c, a [bus.Client], reaches and keeps it
 // current until ctx is done or Close is called: from announcements at once when an
-// instance comes or leaves, after 30 s of silence when it died, and by asking
+// instance comes or leaves, after 30 to 60 s of silence when it died, and by asking
 // everybody every 20 to 30 s for what announcements did not tell.
 func Watch(ctx context.Context, c bus.Caller) (*Directory, error) {
 	h, ok := c.(hearer)
