@@ -88,8 +88,9 @@ func (f *feed) pump(c Call) {
 	if age := f.srv.svc.MaxStreamAge; age > 0 {
 		defer time.AfterFunc(age-rand.N(age/4+1), func() { f.cancel(Draining) }).Stop()
 	}
-	cause = f.updates(r)
-	f.flush()
+	if cause = f.updates(r); cause != errTooLong { // which is in the batch
+		f.flush()
+	}
 	err = cause
 }
 

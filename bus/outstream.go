@@ -266,7 +266,7 @@ func faultText(text string) string {
 // false if that has not left yet or there is no credit. s.mu is held.
 func (s *outStream) seal(cost uint64, updates int, add func(seq uint64, blocked uint32)) bool {
 	switch {
-	case s.gathered() > 0 || len(s.sealed) > 0 && s.opening == nil:
+	case s.gathered() > 0 || len(s.sealed) > 0 && (s.opening == nil || s.send.Seq() > 1): // one goes with the first
 		s.soon()
 		return false
 	case !s.send.Credit.Fits(cost):
