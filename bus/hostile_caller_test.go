@@ -247,6 +247,11 @@ var raids = []struct {
 	{"a request that was on its way for longer than its caller waits", func(r *raid) {
 		r.aged(time.Second, time.Second)
 	}},
+	{"a kind that is one of ours but for its high bits", func(r *raid) {
+		o := open(1, bus.Unary)
+		o.Kind += 256
+		r.refused("bad.add.v1", packet(1, o.Append(nil)), bus.Invalid, "called as unknown kind")
+	}},
 	{"a call number that leaves no other", func(r *raid) {
 		for _, call := range []uint64{1<<64 - 1, 1 << 63, 1} {
 			r.ask("bad.add.v1", packet(call, open(call, bus.Unary).Append(nil)))

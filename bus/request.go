@@ -17,20 +17,17 @@ const contentTypeHeader = "Content-Type"
 
 // instanceRequest takes a message with requests to this instance alone.
 func (in *intake) instanceRequest(m transport.Msg) {
-	s := in.srv
 	_, name, version, _ := wire.ParseInstanceSubject(m.Subject)
-	d := Description{Name: name, Version: version}
-	if p := s.pointOf(name, version, m); p != nil {
-		in.request(p, m)
-		return
+	in.named(name, version, m)
+}
+
+// kindOf is the kind that a request asks for; 0, which nobody serves, if there is
+// none of its number.
+func kindOf(o *wire.Open) Kind {
+	if o.Kind > uint32(State) {
+		return 0
 	}
-	code := NoResponder
-	for _, p := range s.points {
-		if wire.FullName(s.svc.Prefix, p.Name) == name {
-			code = Unserved
-		}
-	}
-	s.refuse(m.Reply, 0, &Error{Code: code, RPC: d, Message: "not served by this instance"})
+	return Kind(o.Kind)
 }
 
 // admit decides whether j, whose message has that number, may run. What it
@@ -42,8 +39,8 @@ func (s *Server) admit(j *job, o *wire.Open, number uint64) error {
 	switch {
 	case o.Protocol != protocolVersion:
 		return bad(Invalid, "the caller speaks protocol version %d, this responder %d", o.Protocol, protocolVersion)
-	case Kind(o.Kind) != j.point.Kind:
-		return bad(Invalid, "called as %v, served as %v", Kind(o.Kind), j.point.Kind)
+	case kindOf(o) != j.point.Kind:
+		return bad(Invalid, "called as %v, served as %v", kindOf(o), j.point.Kind)
 	case o.Total > MaxValue:
 		return bad(TooLarge, "a query of %d bytes, at most %d are allowed", o.Total, MaxValue)
 	case j.reply == "" && j.point.Kind != OneWay:

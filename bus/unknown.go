@@ -53,37 +53,50 @@ func (in *intake) unknownRequest(m transport.Msg) {
 		s.drops.add(dropMalformed, "subject", m.Subject)
 		return
 	}
-	if p := s.pointOf(name, version, m); p != nil {
-		in.request(p, m)
+	in.named(name, version, m)
+}
+
+// named takes a message with requests for the name and version of its subject.
+func (in *intake) named(fullName string, version int, m transport.Msg) {
+	p, err := in.srv.pointOf(fullName, version, m)
+	if err != nil {
+		in.srv.refuse(m.Reply, 0, err)
+		return
 	}
+	in.request(p, m)
 }
 
 // pointOf returns the endpoint of a request: a handler's or, for one that is not
-// known, one of its own whose figures are those of all such. It refuses what is
-// for nobody here.
-func (s *Server) pointOf(fullName string, version int, m transport.Msg) *endpoint {
+// known, one of its own whose figures are those of all such. Its error is for what
+// is for nobody here.
+func (s *Server) pointOf(fullName string, version int, m transport.Msg) (*endpoint, error) {
 	d := Description{Name: fullName, Version: version, Kind: Unary}
 	if p := s.byName[d.String()]; p != nil {
-		return p
+		return p, nil
+	}
+	nobody := &Error{Code: NoResponder, RPC: Description{Name: fullName, Version: version}, Message: "not served by this instance"}
+	for _, p := range s.points {
+		if wire.FullName(s.svc.Prefix, p.Name) == fullName {
+			nobody.Code = Unserved
+		}
 	}
 	if s.svc.Prefix != "" {
 		name, own := strings.CutPrefix(fullName, s.svc.Prefix+".")
 		if !own { // of an instance that others may call by other names
-			return nil
+			return nil, nobody
 		}
 		d.Name = name
 	}
 	if !s.svc.Unknown.covers(d.Name) {
-		return nil
+		return nil, nobody
 	}
 	if o, err := firstOpen(m.Data); err == nil && len(m.Header[contentTypeHeader]) == 0 {
-		d.Kind = Kind(o.Kind)
+		d.Kind = kindOf(o)
 	}
 	if err := checkDescription(d); err != nil {
-		s.refuse(m.Reply, 0, err)
-		return nil
+		return nil, err
 	}
-	return &endpoint{Description: d, counters: s.unknown}
+	return &endpoint{Description: d, counters: s.unknown}, nil
 }
 
 // unknownEndpoint is how the NATS tools see it.
