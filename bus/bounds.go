@@ -61,7 +61,7 @@ func checkServed(f *wire.Served) error {
 func (s *Server) makeRoom() {
 	now, looked := s.now(), 0
 	for _, sess := range s.sessions {
-		if sess.quiet(now) {
+		if sess.evicted(now) {
 			s.forget(sess, now)
 			return
 		}
@@ -71,9 +71,14 @@ func (s *Server) makeRoom() {
 	}
 }
 
-// quiet reports whether s has been without a call for a while.
-func (s *session) quiet(now time.Duration) bool {
+// evicted ends s if it has been without a call for a while. Who has found it just
+// before sees that, and asks for another.
+func (s *session) evicted(now time.Duration) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return len(s.jobs) == 0 && s.running == 0 && now-s.idle >= evictAfter
+	if len(s.jobs)+len(s.feeds) > 0 || s.running > 0 || now-s.idle < evictAfter {
+		return false
+	}
+	s.gone = true
+	return true
 }

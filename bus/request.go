@@ -50,13 +50,10 @@ func (s *Server) admit(j *job, o *wire.Open, number uint64) error {
 	if err := checkMetadata(j.point.Description, o.Metadata, false); err != nil {
 		return err
 	}
-	if j.sess == nil {
-		var err error
-		if j.sess, err = s.sessionOf(o); err != nil {
-			return err
-		}
-	}
-	switch v, age := j.sess.received(o, j, number); {
+	v, age, err := s.received(j, o, number)
+	switch {
+	case err != nil:
+		return err
 	case v == tooOld:
 		return bad(Expired, "too many later calls have come before it to tell it from a repeated one")
 	case v == repeated:
@@ -67,6 +64,26 @@ func (s *Server) admit(j *job, o *wire.Open, number uint64) error {
 		return bad(Expired, "the request was %v on its way", age)
 	}
 	return s.enter(j)
+}
+
+// received finds the session of j, and notes its request there.
+func (s *Server) received(j *job, o *wire.Open, number uint64) (v requestVerdict, age time.Duration, err error) {
+	for {
+		if j.sess == nil {
+			if j.sess, err = s.sessionOf(o); err != nil {
+				return v, 0, err
+			}
+		}
+		if v, age = j.sess.received(o, j, number); v != forgotten {
+			return v, age, nil
+		}
+		s.mu.Lock()
+		if s.sessions[o.Client] == j.sess { // who has ended it is about to forget it
+			s.forget(j.sess, s.now())
+		}
+		s.mu.Unlock()
+		j.sess = nil
+	}
 }
 
 // enter counts j as running, if there is room.

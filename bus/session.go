@@ -95,7 +95,8 @@ type requestVerdict uint8
 const (
 	firstOfCall requestVerdict = iota
 	repeated
-	tooOld // to be told from a repeated one: the caller has to ask anew
+	tooOld    // to be told from a repeated one: the caller has to ask anew
+	forgotten // the session was meanwhile: there is to be another
 )
 
 // received notes a request: whether it is the first of its call, and how long it
@@ -104,6 +105,9 @@ func (s *session) received(o *wire.Open, j *job, number uint64) (v requestVerdic
 	s.heard.Store(true)
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.gone {
+		return forgotten, 0
+	}
 	s.idle = j.started
 	s.address(j.reply, number)
 	s.credit.Grant(max(o.PeerCredit, s.credit.Limit()))
