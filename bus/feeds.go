@@ -4,6 +4,9 @@ package bus
 
 import (
 	"context"
+	"crypto/sha256"
+	"fmt"
+	"io"
 	"log/slog"
 	"sync"
 	"time"
@@ -19,16 +22,30 @@ const privateFor = time.Minute
 // maxPrivate is of how many shared streams that could not be is remembered.
 const maxPrivate = 10_000
 
+// A privateKey stands for a feedKey that is remembered when nobody has its query any
+// more, which may be long.
+type privateKey [sha256.Size]byte
+
+func (k feedKey) private() (sum privateKey) {
+	h := sha256.New()
+	for _, part := range []string{k.Description.String(), k.contentType, k.query} {
+		fmt.Fprintf(h, "%d ", len(part))
+		io.WriteString(h, part)
+	}
+	h.Sum(sum[:0])
+	return sum
+}
+
 // Feeds are those of one server.
 type feeds struct {
 	mu      sync.Mutex // guards the fields below
 	byKey   map[feedKey]*feed
 	byToken map[string]*feed // those that are over too, for a while
-	private map[feedKey]time.Duration
+	private map[privateKey]time.Duration
 }
 
 func newFeeds() feeds {
-	return feeds{byKey: map[feedKey]*feed{}, byToken: map[string]*feed{}, private: map[feedKey]time.Duration{}}
+	return feeds{byKey: map[feedKey]*feed{}, byToken: map[string]*feed{}, private: map[privateKey]time.Duration{}}
 }
 
 func (t *feeds) all() []*feed {
@@ -52,7 +69,10 @@ func (t *feeds) find(token string) *feed {
 func (t *feeds) mayShare(key feedKey) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	_, private := t.private[key]
+	if len(t.private) == 0 {
+		return true
+	}
+	_, private := t.private[key.private()]
 	return !private
 }
 
@@ -114,7 +134,7 @@ func (s *Server) unshare(p *endpoint, key feedKey, why error) {
 	defer t.mu.Unlock()
 	delete(t.byKey, key)
 	if len(t.private) < maxPrivate {
-		t.private[key] = s.now() + privateFor
+		t.private[key.private()] = s.now() + privateFor
 	}
 }
 
