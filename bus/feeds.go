@@ -68,11 +68,15 @@ func (t *feeds) find(token string) *feed {
 // own.
 func (t *feeds) mayShare(key feedKey) bool {
 	t.mu.Lock()
-	defer t.mu.Unlock()
-	if len(t.private) == 0 {
+	none := len(t.private) == 0
+	t.mu.Unlock()
+	if none {
 		return true
 	}
-	_, private := t.private[key.private()]
+	sum := key.private() // without the lock: a query may be long
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	_, private := t.private[sum]
 	return !private
 }
 
@@ -129,12 +133,12 @@ func (s *Server) unshare(p *endpoint, key feedKey, why error) {
 		slog.Warn("durabus: a stream cannot be shared; its callers have streams of their own",
 			"rpc", p.String(), "at", s.drops.who, "why", why)
 	})
-	t := &s.feeds
+	t, sum := &s.feeds, key.private()
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	delete(t.byKey, key)
 	if len(t.private) < maxPrivate {
-		t.private[key.private()] = s.now() + privateFor
+		t.private[sum] = s.now() + privateFor
 	}
 }
 

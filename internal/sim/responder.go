@@ -105,7 +105,7 @@ func (w *world) serve(name string, node int, d delays, versions ...int) *respond
 		w.publishers = append(w.publishers, r.source)
 		w.publish.Unlock()
 		handlers = append(handlers, addRPC.Handler(r.answer), getRPC.Handler(r.answer), tellRPC.Handler(r.tell),
-			listRPC.Handler(r.list), bookRPC.Handler(r.follow), feedRPC.Handler(r.feed),
+			listRPC.Handler(r.slowList), bookRPC.Handler(r.follow), feedRPC.Handler(r.feed),
 			sharedBookRPC.Handler(r.follow).Shared(), sharedFeedRPC.Handler(r.feed).Shared(), tapeRPC.Handler(r.tape).Shared())
 	}
 	for _, v := range versions {
@@ -159,9 +159,23 @@ func (r *responder) tell(ctx context.Context, q query) error {
 	return err
 }
 
+// list is a pipe that begins at once.
 func (r *responder) list(ctx context.Context, q query) (iter.Seq2[item, error], error) {
+	return r.pipe(ctx, q, 0)
+}
+
+// slowList is one that takes its time for that.
+func (r *responder) slowList(ctx context.Context, q query) (iter.Seq2[item, error], error) {
+	return r.pipe(ctx, q, opening(q.Call))
+}
+
+func (r *responder) pipe(ctx context.Context, q query, begins time.Duration) (iter.Seq2[item, error], error) {
 	o := r.world.oracle
 	run, n, done := o.starts(ctx, r, q)
+	if begins > 0 && !r.conn.wait(ctx, begins) {
+		done()
+		return nil, context.Cause(ctx)
+	}
 	return func(yield func(item, error) bool) {
 		defer done()
 		for i := range q.Count {
@@ -180,6 +194,15 @@ func (r *responder) list(ctx context.Context, q query) (iter.Seq2[item, error], 
 		}
 		o.made(run, true)
 	}, nil
+}
+
+// opening is how long the handler takes: mostly none, and else about as long as a
+// caller waits for a sign of it.
+func opening(call uint64) time.Duration {
+	if d := dice(call); d.below(3) == 0 {
+		return time.Duration(d.nth(1).below(50)) * time.Millisecond
+	}
+	return 0
 }
 
 func (r *responder) follow(ctx context.Context, _ int) (book, iter.Seq2[change, error], error) {
