@@ -16,6 +16,7 @@ import (
 // controls.
 type drops struct {
 	who string
+	log journal
 
 	mu sync.Mutex // guards the field below and what it has
 	of map[string]*dropped
@@ -49,7 +50,7 @@ func (d *drops) add(reason string, attrs ...any) {
 	}
 	d.mu.Unlock()
 	if !quiet {
-		slog.Warn("durabus: dropped: "+reason, append([]any{"at", d.who, "count", n}, attrs...)...)
+		d.log.write(slog.LevelWarn, "dropped: "+reason, append([]any{"at", d.who, "count", n}, attrs...)...)
 	}
 }
 

@@ -130,7 +130,7 @@ func (s *Server) feedEnded(f *feed) {
 // unshare remembers that callers of key need streams of their own.
 func (s *Server) unshare(p *endpoint, key feedKey, why error) {
 	p.told.Do(func() {
-		slog.Warn("durabus: a stream cannot be shared; its callers have streams of their own",
+		s.drops.log.write(slog.LevelWarn, "a stream cannot be shared; its callers have streams of their own",
 			"rpc", p.String(), "at", s.drops.who, "why", why)
 	})
 	t, sum := &s.feeds, key.private()

@@ -111,7 +111,7 @@ func (b *mailbox) reachless(f *inFeed) {
 // b.mu is held.
 func (b *mailbox) private(f *inFeed, why string) {
 	if _, told := b.unshared[f.desc]; !told {
-		slog.Warn("durabus: a shared feed cannot be read; asking for streams of our own",
+		b.drops.log.write(slog.LevelWarn, "a shared feed cannot be read; asking for streams of our own",
 			"rpc", f.desc.String(), "at", b.drops.who, "subject", f.subject, "why", why)
 	}
 	b.unshared[f.desc] = b.now() + privateAgain

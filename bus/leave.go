@@ -149,6 +149,8 @@ func (s *Server) Close() error {
 	if stop != nil {
 		stop()
 	}
+	s.drops.log.written()
+	s.troubles.log.written()
 	return errors.Join(errs...)
 }
 

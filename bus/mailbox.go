@@ -389,6 +389,8 @@ func (b *mailbox) close() error {
 		b.mu.Unlock()
 		return nil
 	}
+	defer b.drops.log.written()
+	defer b.troubles.log.written()
 	b.closed = true
 	sub, stop := b.sub, b.stop
 	calls := make([]*inCall, 0, len(b.calls))

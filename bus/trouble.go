@@ -3,7 +3,6 @@
 package bus
 
 import (
-	"context"
 	"log/slog"
 	"sync"
 	"sync/atomic"
@@ -64,6 +63,7 @@ const (
 // Troubles counts and logs those of a client or a server.
 type troubles struct {
 	who    string
+	log    journal
 	counts [troubleKinds]atomic.Uint64
 
 	mu     sync.Mutex // guards the field below
@@ -89,7 +89,7 @@ func (t *troubles) add(what trouble, d Description, peer string, attrs ...any) {
 	if peer != "" {
 		all = append(all, "peer", peer)
 	}
-	slog.Log(context.Background(), troubleRecords[what].level, "durabus: "+troubleRecords[what].text, append(all, attrs...)...)
+	t.log.write(troubleRecords[what].level, troubleRecords[what].text, append(all, attrs...)...)
 }
 
 // gone counts a peer that had calls or memberships, if it had any.

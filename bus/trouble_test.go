@@ -21,25 +21,25 @@ import (
 	"github.com/durabus/durabus/unaryrpc"
 )
 
-// A journal keeps what is logged while a test runs.
-type journal struct {
+// A notebook keeps what is logged while a test runs.
+type notebook struct {
 	slog.Handler
 
 	mu    sync.Mutex // guards the field below
 	lines []string
 }
 
-func keepLog(t *testing.T) *journal {
-	j := &journal{Handler: slog.DiscardHandler}
+func keepLog(t *testing.T) *notebook {
+	j := &notebook{Handler: slog.DiscardHandler}
 	old := slog.Default()
 	slog.SetDefault(slog.New(j))
 	t.Cleanup(func() { slog.SetDefault(old) })
 	return j
 }
 
-func (j *journal) Enabled(context.Context, slog.Level) bool { return true }
+func (j *notebook) Enabled(context.Context, slog.Level) bool { return true }
 
-func (j *journal) Handle(_ context.Context, r slog.Record) error {
+func (j *notebook) Handle(_ context.Context, r slog.Record) error {
 	line := r.Message
 	r.Attrs(func(a slog.Attr) bool {
 		line += fmt.Sprintf(" %s=%v", a.Key, a.Value.Resolve())
@@ -52,7 +52,7 @@ func (j *journal) Handle(_ context.Context, r slog.Record) error {
 }
 
 // about returns the lines that have all of words.
-func (j *journal) about(words ...string) (lines []string) {
+func (j *notebook) about(words ...string) (lines []string) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	for _, line := range j.lines {
@@ -74,6 +74,7 @@ func TestTroubleIsLoggedWithTheRPCAndThePeer(t *testing.T) {
 		absent(p.near, 100*time.Millisecond)
 		p.feed <- 2 // which is lost
 		<-end
+		synctest.Wait()
 		id := p.client.Snapshot().ID
 		for _, words := range [][]string{
 			{"the connection to the broker was made again", "at=client " + id, "count=1"},
@@ -109,6 +110,7 @@ func TestBusyIsCountedAndLoggedOnBothSides(t *testing.T) {
 		if c, s := client.Snapshot().Counters.Busy, srv.Snapshot().Counters.Busy; c != 100 || s != 100 {
 			t.Errorf("the client counts %d, the server %d", c, s)
 		}
+		synctest.Wait()
 		for _, words := range [][]string{
 			{"refused as busy", "at=client", "rpc=large.v2", "peer=" + srv.Instance()},
 			{"refused as busy", "at=server", "rpc=large.v2", "peer=" + client.Snapshot().ID},
@@ -149,6 +151,7 @@ func TestAHostileResponderHasNoSayInHowMuchIsLogged(t *testing.T) {
 		if all.Counters.Lost != 1000 || all.Counters.Dropped < 2000 {
 			t.Errorf("counted %+v", all)
 		}
+		synctest.Wait()
 		if n := len(log.about()); n > 5 {
 			t.Errorf("%d lines: %q", n, log.lines[:5])
 		}
@@ -180,6 +183,7 @@ func TestACallerWhoInventsNamesHasNoSayInHowMuchIsLogged(t *testing.T) {
 		if n := srv.Snapshot().Counters.Busy; n != 1000 {
 			t.Errorf("%d refused as busy", n)
 		}
+		synctest.Wait()
 		if n := len(log.about()); n > 70 {
 			t.Errorf("%d lines in a moment", n)
 		}
