@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"iter"
 	"log/slog"
-	"runtime/debug"
 
 	"github.com/durabus/durabus/internal/wire"
 )
@@ -156,19 +155,13 @@ func (e Element) encoded() (Element, error) {
 	return ElementOf(data), err
 }
 
-// addTo adds the element to b. A codec that panics has that for its error, a
-// [thrown]: it is called with locks held, and by nobody who would recover.
-func (e Element) addTo(b *wire.Batch) (err error) {
-	if e.encode == nil {
-		b.AppendBytes(e.data)
-		return nil
+// addTo adds the element to b.
+func (e Element) addTo(b *wire.Batch) error {
+	if e.encode != nil {
+		return b.Append(e.encode)
 	}
-	defer func() {
-		if p := recover(); p != nil {
-			err = &thrown{p, debug.Stack()}
-		}
-	}()
-	return b.Append(e.encode)
+	b.AppendBytes(e.data)
+	return nil
 }
 
 // A CallFunc carries out calls.

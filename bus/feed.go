@@ -7,6 +7,7 @@ import (
 	"errors"
 	"math"
 	"math/rand/v2"
+	"runtime/debug"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -167,6 +168,17 @@ func (f *feed) update(e Element, fault bool) error {
 	return f.srv.mux.unencodable(err, localCall{&Incoming{RPC: f.key.Description, CallID: callID(f.token, 0)}})
 }
 
+// encode adds an update to the batch. A codec that panics has that for its error, a
+// [thrown]: f.mu is held, and nobody would recover it.
+func (f *feed) encode(e Element) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = &thrown{p, debug.Stack()}
+		}
+	}()
+	return e.addTo(&f.batch)
+}
+
 // push adds an update to the batch, which comes behind position at of the source
 // if that is known.
 func (f *feed) push(e Element, fault bool, at uint64, clear bool) error {
@@ -179,7 +191,7 @@ func (f *feed) push(e Element, fault bool, at uint64, clear bool) error {
 	if !clear {
 		return errNoSource
 	}
-	if err := e.addTo(&f.batch); err != nil {
+	if err := f.encode(e); err != nil {
 		return err
 	}
 	if fault {

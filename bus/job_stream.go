@@ -55,7 +55,8 @@ func (j *job) ended(err error) {
 	j.out.left()
 }
 
-func (j *job) updates(updates iter.Seq2[Element, error]) error {
+func (j *job) updates(updates iter.Seq2[Element, error]) (err error) {
+	defer j.out.caught(&err)
 	located := j.ctx.source != nil // else nobody asks where the stream stands
 	for e, err := range updates {
 		switch {

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"sync"
@@ -30,17 +31,18 @@ type outStream struct {
 
 	sendMu sync.Mutex // held while publishing, so that messages leave in order
 
-	mu      sync.Mutex // guards the fields below
-	send    flow.Sender
-	room    int         // bytes of payload in a message
-	batch   *wire.Batch // in which updates gather; nil while none do
-	sealed  []byte      // complete frames
-	opening *request    // whose Accept sealed begins with: send it there, with our address; nil
-	unsent  *outMsg     // could not be published: to be sent first
-	source  *Source     // of the updates; nil if nobody asks where they stand
-	waited  uint32      // for which credit, to be told with the next frame
-	ending  *streamEnd  // to be sent behind all else; nil
-	waiter  *waiter     // of the goroutine that waited; nil until one does
+	mu       sync.Mutex // guards the fields below
+	send     flow.Sender
+	room     int         // bytes of payload in a message
+	batch    *wire.Batch // in which updates gather; nil while none do
+	sealed   []byte      // complete frames
+	opening  *request    // whose Accept sealed begins with: send it there, with our address; nil
+	unsent   *outMsg     // could not be published: to be sent first
+	source   *Source     // of the updates; nil if nobody asks where they stand
+	waited   uint32      // for which credit, to be told with the next frame
+	ending   *streamEnd  // to be sent behind all else; nil
+	encoding bool        // a codec is at it, called by who holds mu
+	waiter   *waiter     // of the goroutine that waited; nil until one does
 }
 
 // A streamEnd is how a stream ends: cleanly, if err is nil.
@@ -160,7 +162,10 @@ func (s *outStream) push(ctx context.Context, e Element) error {
 	}
 	s.mu.Lock()
 	b := s.gathering()
-	if err := e.addTo(b); err != nil {
+	s.encoding = true
+	err := e.addTo(b)
+	s.encoding = false
+	if err != nil {
 		s.mu.Unlock()
 		return s.job.srv.mux.unencodable(err, s.job)
 	}
@@ -174,6 +179,20 @@ func (s *outStream) push(ctx context.Context, e Element) error {
 		return nil
 	}
 	return s.full(ctx)
+}
+
+// caught is what a codec threw that panicked in push, if one did, which held the lock.
+// A look for it in push itself would cost a short update a seventh of its time.
+func (s *outStream) caught(err *error) {
+	if !s.encoding {
+		return
+	}
+	p := recover()
+	s.encoding = false
+	s.mu.Unlock()
+	if p != nil { // else it ends its goroutine
+		*err = s.job.srv.mux.unencodable(&thrown{p, debug.Stack()}, s.job)
+	}
 }
 
 // unencodable is the end of a stream one of whose updates its codec did not take.
