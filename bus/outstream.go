@@ -6,7 +6,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"runtime/debug"
 	"slices"
 	"strings"
 	"sync"
@@ -179,32 +178,6 @@ func (s *outStream) push(ctx context.Context, e Element) error {
 		return nil
 	}
 	return s.full(ctx)
-}
-
-// caught is what a codec threw that panicked in push, if one did, which held the lock.
-// A look for it in push itself would cost a short update a seventh of its time.
-func (s *outStream) caught(err *error) {
-	if !s.encoding {
-		return
-	}
-	p := recover()
-	s.encoding = false
-	s.mu.Unlock()
-	if p != nil { // else it ends its goroutine
-		*err = s.job.srv.mux.unencodable(&thrown{p, debug.Stack()}, s.job)
-	}
-}
-
-// unencodable is the end of a stream one of whose updates its codec did not take.
-func (m *mux) unencodable(err error, by callee) error {
-	switch e := err.(type) {
-	case *Error:
-		return e
-	case *thrown:
-		m.recovered(e, by.description(), by, &err)
-		return err
-	}
-	return &Error{Code: Failed, RPC: by.description(), MayHaveRun: true, Err: err, Message: "an update cannot be encoded: " + err.Error()}
 }
 
 // pushLater adds an update when there is room and credit for it.

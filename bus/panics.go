@@ -91,3 +91,29 @@ func (p *panics) first(d Description, now time.Time) *panicked {
 	p.of[d] = &panicked{since: now}
 	return p.of[d]
 }
+
+// caught is what a codec threw that panicked in push, if one did, which held the lock.
+// A look for it in push itself would cost a short update a seventh of its time.
+func (s *outStream) caught(err *error) {
+	if !s.encoding {
+		return
+	}
+	p := recover()
+	s.encoding = false
+	s.mu.Unlock()
+	if p != nil { // else it ends its goroutine
+		*err = s.job.srv.mux.unencodable(&thrown{p, debug.Stack()}, s.job)
+	}
+}
+
+// unencodable is the end of a stream one of whose updates its codec did not take.
+func (m *mux) unencodable(err error, by callee) error {
+	switch e := err.(type) {
+	case *Error:
+		return e
+	case *thrown:
+		m.recovered(e, by.description(), by, &err)
+		return err
+	}
+	return &Error{Code: Failed, RPC: by.description(), MayHaveRun: true, Err: err, Message: "an update cannot be encoded: " + err.Error()}
+}
