@@ -79,6 +79,7 @@ func TestAStreamWhoseHandlerEndsItsGoroutineEnds(t *testing.T) {
 				if c.want == nil && err != nil || c.want != nil && !errors.Is(err, c.want) {
 					t.Errorf("%v; want %v", err, c.want)
 				}
+				synctest.Wait()
 				if open := srv.Snapshot().Streams; len(open) > 0 {
 					t.Errorf("still open: %+v", open)
 				}

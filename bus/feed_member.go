@@ -137,7 +137,8 @@ func (s *session) join(m *wire.Join) error {
 		s.tell(wire.End{Call: m.Call, Error: toWire(&Error{Code: Lost, MayHaveRun: true, Instance: s.srv.instance, Message: "there is no such feed (any more)"})}.Append(nil))
 		return nil
 	}
-	f.sendMu.Lock() // so that what is sent to all comes before or after
+	// Not with sendMu, which waits with the feeds' connection: a frame that is being
+	// published is in the ring, and comes to this member twice.
 	f.mu.Lock()
 	missed, kept := f.ring.Since(m.From)
 	over := f.over || f.epoch == ""
@@ -152,7 +153,6 @@ func (s *session) join(m *wire.Join) error {
 	packet := s.replay(m.Call, missed)
 	packet = wire.Feed{Call: m.Call, Before: f.ring.Last(), Last: f.ring.Last()}.Append(packet)
 	f.mu.Unlock()
-	f.sendMu.Unlock()
 
 	if joins && was && old != m.Call {
 		s.forgetMember(old)

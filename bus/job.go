@@ -236,6 +236,7 @@ var errExited = &Error{Code: Panicked, MayHaveRun: true, Message: "the handler e
 func (j *job) exited() {
 	err := j.srv.mux.said(errExited, j.point.Description, j.callID())
 	j.verdict(err)
+	j.answered() // before its caller knows, who may call again at once
 	if j.sess != nil {
 		j.sess.returns(j)
 	}

@@ -90,7 +90,13 @@ func TestAServerThatEndsDoesNotWaitForTheRestOfAQuery(t *testing.T) {
 				if d := <-ended; d > time.Second {
 					t.Errorf("it took %v", d)
 				}
-				if e := errorIn(r.kept()[0].Data); e == nil || e.Code != string(bus.Draining) || e.MayHaveRun {
+				var e *wire.Error
+				for _, m := range r.kept() { // beside what is said to all
+					if e = errorIn(m.Data); e != nil {
+						break
+					}
+				}
+				if e == nil || e.Code != string(bus.Draining) || e.MayHaveRun {
 					t.Errorf("the caller was told %+v; want draining, and that the handler has not run", e)
 				}
 			})
