@@ -32,14 +32,7 @@ func TestAStreamThatHadComeToItsEndIsOverWhenItsClientIsClosed(t *testing.T) {
 		if err := client.Close(); err != nil {
 			t.Error(err)
 		}
-		ended := make(chan error, 1)
-		go func() {
-			var last error
-			for _, err := range updates {
-				last = err
-			}
-			ended <- last
-		}()
+		ended := endOf(updates)
 		select {
 		case err := <-ended:
 			if !errors.Is(err, bus.Canceled) {

@@ -5,6 +5,7 @@ package bus_test
 import (
 	"context"
 	"errors"
+	"iter"
 	"slices"
 	"testing"
 	"testing/synctest"
@@ -47,6 +48,19 @@ func TestReadersOfFeedsEndWhenTheConnectionOfTheFeedsIsClosed(t *testing.T) {
 	})
 }
 
+// endOf reads updates, and says how they ended.
+func endOf(updates iter.Seq2[int, error]) <-chan error {
+	ended := make(chan error, 1)
+	go func() {
+		var last error
+		for _, err := range updates {
+			last = err
+		}
+		ended <- last
+	}()
+	return ended
+}
+
 func TestAStreamThatMayResumeEndsWhenItsConnectionIsClosed(t *testing.T) {
 	for _, outage := range []time.Duration{0, time.Second, 10 * time.Second} {
 		synctest.Test(t, func(t *testing.T) {
@@ -57,14 +71,7 @@ func TestAStreamThatMayResumeEndsWhenItsConnectionIsClosed(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			ended := make(chan error, 1)
-			go func() {
-				var last error
-				for _, err := range updates {
-					last = err
-				}
-				ended <- last
-			}()
+			ended := endOf(updates)
 			synctest.Wait()
 			if outage > 0 {
 				r.near.Disconnect()

@@ -22,14 +22,7 @@ func TestAResumeThatDoesNotSayHowLongToWaitAsksAFewTimes(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		ended := make(chan error, 1)
-		go func() {
-			var last error
-			for _, err := range updates {
-				last = err
-			}
-			ended <- last
-		}()
+		ended := endOf(updates)
 		synctest.Wait()
 		r.near.Disconnect()
 		r.far.Disconnect() // for longer than the caller
