@@ -140,16 +140,22 @@ func (s *session) address(reply string, number uint64) {
 }
 
 // add joins a call to the session, which ends with the client. A call that was
-// over first is not joined.
+// over first is not joined. One whose id this is already ends: its caller broke the
+// rule that ids are used once, and nobody would find that call any more.
 func (s *session) add(j *job) {
 	s.mu.Lock()
 	if j.dropped {
 		s.mu.Unlock()
 		return
 	}
+	before := s.jobs[j.id]
 	s.jobs[j.id], s.joined = j, true
 	gone := s.gone
 	s.mu.Unlock()
+	if before != nil && before != j {
+		s.srv.drops.add(dropRepeatedRq, "rpc", j.point.Description, "peer", s.client, "call", j.callID(), "before", before.point.Description)
+		before.abandon(Gone)
+	}
 	if gone {
 		j.abandon(Gone)
 	}
