@@ -19,12 +19,18 @@ import (
 // with [Draining] after their last update so that durable clients open elsewhere at
 // once, and calls in progress go on until ctx is done, which cancels them. Then the
 // server is closed, and the broker has what it said. An error says what was cut
-// short.
+// short. Another Drain waits for the first, and cuts it short when its own ctx is
+// done.
 func (s *Server) Drain(ctx context.Context) error {
 	s.mu.Lock()
 	if s.draining {
 		s.mu.Unlock()
-		return s.Close()
+		select {
+		case <-s.done:
+			return nil
+		case <-ctx.Done():
+			return errors.Join(ctx.Err(), s.Close())
+		}
 	}
 	s.draining = true
 	s.mu.Unlock()

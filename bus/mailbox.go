@@ -72,6 +72,7 @@ type mailbox struct {
 	stopFeeds func()                        // of the events of their connection; nil if that is the same
 	tick      bool                          // whether the ticking goroutine runs
 	quit      chan struct{}
+	ended     chan struct{} // closed when what close waits for has ended
 	wg        sync.WaitGroup
 }
 
@@ -81,7 +82,7 @@ func newMailbox(conn transport.Conn) *mailbox {
 		conn: conn, feedConn: conn, id: id, out: newOutbox(), start: time.Now(),
 		drops: drops{who: "client " + id}, troubles: troubles{who: "client " + id}, onWay: newBudget(inboxBudget), values: newBudget(valueBudget),
 		calls: map[uint64]*inCall{}, peers: map[string]*peer{}, probes: map[uint64]*peer{},
-		asks: map[uint64]question{}, menus: map[string]*knownMenu{}, turned: map[string]bool{}, quit: make(chan struct{}),
+		asks: map[uint64]question{}, menus: map[string]*knownMenu{}, turned: map[string]bool{}, quit: make(chan struct{}), ended: make(chan struct{}),
 		feeds: map[inFeedKey]*inFeed{}, joins: map[uint64]*inFeed{}, unshared: map[Description]time.Duration{},
 		wakers: sync.Pool{New: func() any { return make(chan struct{}, 1) }},
 	}
@@ -387,10 +388,12 @@ func (b *mailbox) close() error {
 	b.mu.Lock()
 	if b.closed {
 		b.mu.Unlock()
+		<-b.ended
 		return nil
 	}
 	defer b.drops.log.written()
 	defer b.troubles.log.written()
+	defer close(b.ended) // before these, whose handlers may close the client too
 	b.closed = true
 	sub, stop := b.sub, b.stop
 	calls := make([]*inCall, 0, len(b.calls))
