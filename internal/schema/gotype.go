@@ -24,17 +24,8 @@ func (w *writer) value(t reflect.Type) {
 		return
 	}
 	switch t.Kind() {
-	case reflect.Pointer:
-		w.out.WriteString("*")
-		w.value(t.Elem())
-	case reflect.Slice, reflect.Array, reflect.Map:
-		if slices.Contains(w.within, t) {
-			w.out.WriteString("itself")
-			return
-		}
-		w.within = append(w.within, t)
-		w.collection(t)
-		w.within = w.within[:len(w.within)-1]
+	case reflect.Pointer, reflect.Slice, reflect.Array, reflect.Map:
+		w.composite(t)
 	case reflect.Interface:
 		w.out.WriteString("any")
 	case reflect.Struct:
@@ -52,8 +43,24 @@ func isA[T any](t reflect.Type) bool {
 	return t.Kind() != reflect.Pointer && t.Kind() != reflect.Interface && (t.Implements(i) || reflect.PointerTo(t).Implements(i))
 }
 
+// composite describes what has no number, and may contain itself. A pointer can only
+// if it has a name.
+func (w *writer) composite(t reflect.Type) {
+	if slices.Contains(w.within, t) {
+		w.out.WriteString("itself")
+		return
+	}
+	if t.Kind() != reflect.Pointer || t.Name() != "" {
+		w.within = append(w.within, t)
+		defer func() { w.within = w.within[:len(w.within)-1] }()
+	}
+	w.collection(t)
+}
+
 func (w *writer) collection(t reflect.Type) {
 	switch {
+	case t.Kind() == reflect.Pointer:
+		w.out.WriteString("*")
 	case t.Kind() == reflect.Map:
 		w.out.WriteString("map ")
 		w.value(t.Key())

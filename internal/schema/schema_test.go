@@ -18,6 +18,7 @@ type (
 	symbol  string
 	symbols []symbol
 	nested  []nested
+	knot    *knot
 	tree    struct {
 		Name     string
 		Children []*tree
@@ -48,6 +49,7 @@ func TestAGoTypeIsDescribedAsJSONSeesIt(t *testing.T) {
 		"[2]int64": [2]int{},
 		"*bool":    new(bool),
 		"[]itself": nested(nil),
+		"*itself":  knot(nil),
 		`#1{"A" #2{"Shade" string, "id" int64}, "B" #2}`:                                                  twice{},
 		`#1{"Children" []*#1, "Name" string}`:                                                             tree{},
 		`#1{"Shade" int64, "When" time.Time, "by" map string to any, "id" int64, "price" quoted float64}`: shadowed{},
