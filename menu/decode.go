@@ -11,9 +11,13 @@ import (
 	"github.com/durabus/durabus/bus"
 )
 
-// mostBytes is how long a responder's menu may be. A short line needs four times its
-// bytes of memory at most, a part of a schema 16 times.
-const mostBytes = 4 << 20
+// What responders may make of their menus. A short line needs four times its bytes
+// of memory at most, a part of a schema 16 times.
+const (
+	mostBytes = 4 << 20 // of one menu
+	mostText  = 256     // of a content type or digest
+	mostLines = 1 << 17 // of the menus of a fleet
+)
 
 // A line is what is read of a [bus.MenuEntry] unless schemas were asked for: whatever
 // else a responder sends takes no memory.

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"unicode"
 
 	"github.com/durabus/durabus/bus"
@@ -27,8 +28,9 @@ const concurrent = 16
 // Fetch asks every responder that c reaches for its menu, at the same time, and
 // returns the union; a caller that is no bus.Client, such as bus.Local, counts as
 // one responder. One that left meanwhile is passed over. If another does not
-// answer the error names it, and the menu is what the rest serve. As it makes
-// several calls, ctx must not be one of [bus.WithInfo].
+// answer the error names it, and the menu is what the rest serve; so it is with one
+// whose lines would make more than 131,072 with theirs. As it makes several calls,
+// ctx must not be one of [bus.WithInfo].
 func Fetch(ctx context.Context, c bus.Caller) (Menu, error) {
 	f, ok := c.(fleet)
 	if !ok {
@@ -48,11 +50,17 @@ func fetchAll(ctx context.Context, f fleet, instances []string) (Menu, error) {
 	menus, errs := make([]Menu, len(instances)), make([]error, len(instances))
 	turns := make(chan struct{}, concurrent)
 	var asking sync.WaitGroup
+	var lines atomic.Int64 // of all menus
 	for i, instance := range instances {
 		turns <- struct{}{}
 		asking.Go(func() {
 			defer func() { <-turns }()
 			menus[i], errs[i] = ask(ctx, f.At(instance))
+			if n := lines.Add(int64(len(menus[i]))); n > mostLines {
+				lines.Add(-int64(len(menus[i])))
+				menus[i], errs[i] = nil, &bus.Error{Code: bus.TooLarge, RPC: bus.MenuDescription, Message: fmt.Sprintf(
+					"its menu is left out: with it the fleet's have %d lines, at most %d are read", n, mostLines)}
+			}
 			if left(errs[i]) {
 				errs[i] = nil
 			} else if errs[i] != nil {
@@ -82,10 +90,10 @@ func ask(ctx context.Context, c bus.Caller) (Menu, error) {
 	return merge(m), nil
 }
 
-// text returns what a responder says of itself; nothing where that would look like
-// several lines or columns to whoever prints it.
+// text returns what a responder says of itself; nothing where that is longer than any
+// that makes sense, or would look like several lines or columns to whoever prints it.
 func text(said string) string {
-	if strings.ContainsFunc(said, unicode.IsControl) {
+	if len(said) > mostText || strings.ContainsFunc(said, unicode.IsControl) {
 		return ""
 	}
 	return said

@@ -86,7 +86,7 @@ func TestWhatIsNoTextForALineIsNotOnAMenu(t *testing.T) {
 			}
 		})
 	}
-	for text, want := range map[string]string{forged: "", "a\tb": "", "\u009b2J": "", "text/x; charset=ä": "text/x; charset=ä"} {
+	for text, want := range map[string]string{forged: "", "a\tb": "", "\u009b2J": "", strings.Repeat("x", mostText+1): "", "text/x; charset=ä": "text/x; charset=ä"} {
 		m, err := Fetch(t.Context(), answer(text))
 		if e := m[0]; err != nil || e.ContentType != want || e.Digest != want || e.Instances[0] != want {
 			t.Errorf("%q: %q, %v", text, e, err)
@@ -145,6 +145,28 @@ func TestAResponderThatDoesNotAnswerIsNamedAndTheRestIsThere(t *testing.T) {
 			t.Errorf("%d instances serve %v", n, m[len(m)-1].Description)
 		}
 	})
+}
+
+func TestMenusOfTooManyLinesAreLeftOut(t *testing.T) {
+	var long []bus.Description
+	for n := range mostLines/2 + 1 {
+		long = append(long, bus.Description{Name: fmt.Sprintf("x%d", n), Version: 1, Kind: bus.Unary})
+	}
+	fleet := cluster{instances: []string{"one", "two"}, at: map[string]bus.Caller{
+		"one": responder("one", long...), "two": responder("two", long...),
+	}}
+	m, err := Fetch(t.Context(), fleet)
+	if !errors.Is(err, bus.TooLarge) || !strings.Contains(err.Error(), "instance ") {
+		t.Errorf("got %v, want which is left out", err)
+	}
+	for _, e := range m {
+		if len(e.Instances) != 1 {
+			t.Fatalf("%v is of %v", e.Description, e.Instances)
+		}
+	}
+	if len(m) <= mostLines/2 || len(m) > mostLines {
+		t.Errorf("%d lines, want those of one", len(m))
+	}
 }
 
 func TestWhatIsNoMenuIsAnError(t *testing.T) {

@@ -18,7 +18,6 @@ const (
 	deadAfter = 30 * time.Second // three announcements of an instance, at most 10 s apart
 	patience  = 2 * time.Second  // for one menu
 	mostHeard = 4096             // instances
-	mostLines = 1 << 17          // of the menus of all of them
 )
 
 // hearer is a fleet whose announcements can be heard, as a bus.Client's.
