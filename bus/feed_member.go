@@ -25,8 +25,8 @@ func (s *Server) wantsFeed(j *job, o *wire.Open) bool {
 // state is not sent then. Nil without an error says that the caller needs a stream
 // of its own.
 func (j *job) join() (*feed, Reply, error) {
-	s := j.srv
-	if !s.feeds.mayShare(keyOf(j.call)) {
+	s, key := j.srv, keyOf(j.call)
+	if !s.feeds.mayShare(key) {
 		return nil, Reply{}, nil
 	}
 	r, at, err := j.snapshot(0)
@@ -40,7 +40,7 @@ func (j *job) join() (*feed, Reply, error) {
 		}
 		at, r.First = asked, nil
 	}
-	f := s.feedOf(j.point, j.call, asked)
+	f := s.feedOf(j.point, j.call, key, asked)
 	if f == nil {
 		return nil, r, nil
 	}
@@ -56,7 +56,7 @@ func (j *job) join() (*feed, Reply, error) {
 	}
 	if at, err = f.admit(at); err != nil {
 		if err == errOtherFeed {
-			s.unshare(j.point, f.key, err)
+			s.unshare(j.point, key, err)
 		}
 		return nil, r, nil
 	}

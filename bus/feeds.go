@@ -4,9 +4,6 @@ package bus
 
 import (
 	"context"
-	"crypto/sha256"
-	"fmt"
-	"io"
 	"log/slog"
 	"sync"
 	"time"
@@ -22,30 +19,16 @@ const privateFor = time.Minute
 // maxPrivate is of how many shared streams that could not be is remembered.
 const maxPrivate = 10_000
 
-// A privateKey stands for a feedKey that is remembered when nobody has its query any
-// more, which may be long.
-type privateKey [sha256.Size]byte
-
-func (k feedKey) private() (sum privateKey) {
-	h := sha256.New()
-	for _, part := range []string{k.Description.String(), k.contentType, k.query} {
-		fmt.Fprintf(h, "%d ", len(part))
-		io.WriteString(h, part)
-	}
-	h.Sum(sum[:0])
-	return sum
-}
-
 // Feeds are those of one server.
 type feeds struct {
 	mu      sync.Mutex // guards the fields below
 	byKey   map[feedKey]*feed
 	byToken map[string]*feed // those that are over too, for a while
-	private map[privateKey]time.Duration
+	private map[feedKey]time.Duration
 }
 
 func newFeeds() feeds {
-	return feeds{byKey: map[feedKey]*feed{}, byToken: map[string]*feed{}, private: map[privateKey]time.Duration{}}
+	return feeds{byKey: map[feedKey]*feed{}, byToken: map[string]*feed{}, private: map[feedKey]time.Duration{}}
 }
 
 func (t *feeds) all() []*feed {
@@ -68,23 +51,16 @@ func (t *feeds) find(token string) *feed {
 // own.
 func (t *feeds) mayShare(key feedKey) bool {
 	t.mu.Lock()
-	none := len(t.private) == 0
-	t.mu.Unlock()
-	if none {
-		return true
-	}
-	sum := key.private() // without the lock: a query may be long
-	t.mu.Lock()
 	defer t.mu.Unlock()
-	_, private := t.private[sum]
+	_, private := t.private[key]
 	return !private
 }
 
-// feedOf returns the feed for c, which it begins for the first, at the place that
+// feedOf returns the feed for c, whose key this is, which it begins for the first, at the place that
 // is asked for if the source has what is behind it; nil where there is no room for
 // another.
-func (s *Server) feedOf(p *endpoint, c Call, asked place) *feed {
-	t, key := &s.feeds, keyOf(c)
+func (s *Server) feedOf(p *endpoint, c Call, key feedKey, asked place) *feed {
+	t := &s.feeds
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if f := t.byKey[key]; f != nil {
@@ -133,12 +109,12 @@ func (s *Server) unshare(p *endpoint, key feedKey, why error) {
 		s.drops.log.write(slog.LevelWarn, "a stream cannot be shared; its callers have streams of their own",
 			"rpc", p.String(), "at", s.drops.who, "why", why)
 	})
-	t, sum := &s.feeds, key.private()
+	t := &s.feeds
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	delete(t.byKey, key)
 	if len(t.private) < maxPrivate {
-		t.private[sum] = s.now() + privateFor
+		t.private[key] = s.now() + privateFor
 	}
 }
 

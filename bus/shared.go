@@ -4,6 +4,7 @@ package bus
 
 import (
 	"context"
+	"crypto/sha256"
 	"maps"
 	"sync"
 	"time"
@@ -46,13 +47,24 @@ func Shared(handlers ...Handler) []Handler {
 	return all
 }
 
-// A feedKey is all that a shared stream depends on.
+// A feedKey is all that a shared stream depends on. A long query is in it as its
+// SHA-256 sum: keys are kept for as long as callers like, and on no budget.
 type feedKey struct {
 	Description
 	contentType, query string
+	summed             bool
 }
 
-func keyOf(c Call) feedKey { return feedKey{c.Description, c.ContentType, string(c.Query)} }
+// wholeQuery is the longest that a key has as it is.
+const wholeQuery = 64
+
+func keyOf(c Call) feedKey {
+	if len(c.Query) <= wholeQuery {
+		return feedKey{c.Description, c.ContentType, string(c.Query), false}
+	}
+	sum := sha256.Sum256(c.Query)
+	return feedKey{c.Description, c.ContentType, string(sum[:]), true}
+}
 
 // snapshotFor is how long an encoded state serves those who join a feed.
 const snapshotFor = 10 * time.Millisecond
