@@ -79,8 +79,8 @@ func (cl *Client) with(prefix, instance string) *Client {
 		}
 	}
 	if instance != "" {
-		if what := checkTokens(instance); what != "" {
-			c.err = &Error{Code: Invalid, Message: fmt.Sprintf("instance %q: %s", instance, what)}
+		if err := checkID(instance); err != nil {
+			c.err = &Error{Code: Invalid, Message: "instance: " + err.Error()}
 		}
 	}
 	c.call = chain(c.send, c.opts.Middleware)

@@ -282,6 +282,9 @@ func TestPrefixesAreWorldsOfTheirOwn(t *testing.T) {
 		if _, err := nameRPC.Client(c.WithPrefix("a..b"))(t.Context(), ""); !errors.Is(err, bus.Invalid) {
 			t.Errorf("a prefix that is none: %v, want Invalid", err)
 		}
+		if _, err := nameRPC.Client(c.WithInstance("a.b"))(t.Context(), ""); !errors.Is(err, bus.Invalid) {
+			t.Errorf("an instance that is none: %v, want Invalid", err)
+		}
 	})
 }
 
