@@ -74,22 +74,25 @@ func (s *session) returned(j *job) {
 
 // answer sends the answer of a short call, with others that are ready at the
 // same time, and at once where no other handler runs. They go to the address of
-// the newest of their requests. The call is over then.
+// the newest of their requests. The call is over then, and its place free: before
+// the caller knows, who may call again at once, but not while the answer waits for
+// others to leave.
 func (s *session) answer(j *job, r Reply, now time.Duration) {
 	first := wire.First{Call: j.id, Seq: 1, Metadata: r.Metadata, Data: r.First}
-	known := j.accepted.Swap(true)
+	size := len(r.First) + metadataRoom(r.Metadata)
 	s.mu.Lock()
-	if len(s.frames)+len(r.First)+metadataRoom(r.Metadata) > batchSize && len(s.frames) > 0 {
+	for len(s.frames) > 0 && len(s.frames)+size > batchSize { // and others who have waited may be faster
 		s.mu.Unlock()
 		s.flush()
 		s.mu.Lock()
 	}
-	if !known {
+	if !j.accepted.Swap(true) {
 		accept := wire.Accept{Call: j.id, Protocol: protocolVersion, Minor: protocolMinor, Features: features, Instance: s.srv.instance}
 		s.frames = accept.Append(s.frames)
 	}
 	s.frames = first.Append(s.frames)
 	s.reply = j.reply
+	j.answered()
 	s.over(j, now)
 	alone := s.running == 0
 	s.mu.Unlock()

@@ -278,16 +278,16 @@ func (s *session) affords(cost uint64) bool {
 	return s.credit.Use(cost)
 }
 
-// tell has frames sent to the client's newest address: by the outbox, or here if
-// much has gathered, so that it stays one message.
+// tell has frames sent to the client's newest address: by the outbox, behind what
+// has gathered as long as that is one message.
 func (s *session) tell(frames []byte) {
 	s.mu.Lock()
-	s.news = append(s.news, frames...)
-	full := len(s.news) >= batchSize
-	s.mu.Unlock()
-	if full {
+	for len(s.news) > 0 && len(s.news)+len(frames) > batchSize {
+		s.mu.Unlock()
 		s.flush()
-		return
+		s.mu.Lock()
 	}
+	s.news = append(s.news, frames...)
+	s.mu.Unlock()
 	s.srv.out.add(s)
 }

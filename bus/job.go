@@ -161,12 +161,12 @@ func (j *job) run() time.Duration {
 	}
 	now := j.verdict(err)
 	short := err != nil || j.point.Kind != Unary || j.plain || !j.long(r)
-	if short { // else it holds its answer for as long as the caller takes
-		j.answered()
-	}
 	if err == nil && j.point.Kind == Unary && !j.plain && short && !j.silent.Load() {
 		j.sess.answer(j, r, now)
 		return now
+	}
+	if short { // else it holds its answer for as long as the caller takes
+		j.answered()
 	}
 	if j.sess != nil {
 		j.sess.returns(j)
