@@ -25,9 +25,10 @@ type raid struct {
 	*hostile
 	t       *testing.T
 	srv     *bus.Server
-	client  *bus.Client  // the bystander's
-	runs    atomic.Int64 // of the handlers of bad.…
-	address string       // where the server has told us to write to
+	own     *transport.SimConn // the server's
+	client  *bus.Client        // the bystander's
+	runs    atomic.Int64       // of the handlers of bad.…
+	address string             // where the server has told us to write to
 }
 
 var (
@@ -43,7 +44,7 @@ func newRaid(t *testing.T, more ...bus.Handler) (*raid, *bystander) {
 // raidOn is a raid at a responder of others' RPCs besides.
 func raidOn(t *testing.T, others ...bus.Handler) *raid {
 	net := transport.NewNet(1)
-	r := &raid{t: t}
+	r := &raid{t: t, own: net.Dial()}
 	handlers := append(others,
 		addRPC.Handler(func(_ context.Context, n int) (int, error) { r.runs.Add(1); return n + 1, nil }),
 		restRPC.Handler(func(ctx context.Context, _ []byte) (iter.Seq2[int, error], error) {
@@ -53,7 +54,7 @@ func raidOn(t *testing.T, others ...bus.Handler) *raid {
 				<-ctx.Done()
 			}, nil
 		}))
-	srv, err := bus.ServeOn(net.Dial(), bus.Service{Name: "test"}, handlers...)
+	srv, err := bus.ServeOn(r.own, bus.Service{Name: "test"}, handlers...)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/durabus/durabus/bus"
+	"github.com/durabus/durabus/internal/flow"
 	"github.com/durabus/durabus/internal/transport"
 	"github.com/durabus/durabus/internal/wire"
 	"github.com/durabus/durabus/staterpc"
@@ -110,7 +111,8 @@ func (w *witness) undisturbed() {
 	w.close()
 }
 
-// FuzzServer is a hostile caller at a server.
+// FuzzServer is a hostile caller at a server, whose own connection may be cut for less
+// than others mind, and who drains at the end of every second script.
 func FuzzServer(f *testing.F) {
 	fuzzScripts(f)
 	f.Fuzz(func(t *testing.T, steps []byte) {
@@ -126,8 +128,33 @@ func FuzzServer(f *testing.F) {
 				w.nowAndThen(n)
 			}
 			w.undisturbed()
+			if len(steps)%2 == 1 {
+				r.drains()
+			}
 		})
 	})
+}
+
+// drains fails the test if the server does not end though all that is asked of it may
+// be cut short.
+func (r *raid) drains() {
+	r.t.Helper()
+	ctx, cancel := context.WithTimeout(r.t.Context(), time.Second)
+	defer cancel()
+	start := time.Now()
+	if err := r.srv.Drain(ctx); err != nil && !errors.Is(err, context.DeadlineExceeded) {
+		r.t.Error(err)
+	}
+	if took := time.Since(start); took > time.Second {
+		r.t.Errorf("the drain took %v", took)
+	}
+}
+
+// outage cuts a connection for as long as the script says, in units.
+func (s *script) outage(conn *transport.SimConn, unit time.Duration) {
+	conn.Disconnect()
+	time.Sleep(time.Duration(s.byte()%16) * unit)
+	conn.Reconnect()
 }
 
 // play does one step of a script.
@@ -142,7 +169,17 @@ func (r *raid) play(s *script, at *stage) {
 	}
 	r.forget()
 	subject, reply := "", "hostile.reply"
-	switch b := s.byte(); b % 12 {
+	b := s.byte()
+	switch b {
+	case 0xf0:
+		s.outage(r.own, 10*time.Millisecond)
+		time.Sleep(2 * flow.UnheardBound) // or it would seem dead who is cut again and again
+		return
+	case 0xf1:
+		s.outage(r.hostile.conn, time.Second)
+		return
+	}
+	switch b % 12 {
 	case 0, 1, 2, 3:
 		if subject = r.address; subject == "" {
 			subject = "_D.c." + r.srv.Instance() + ".x.1"
@@ -191,8 +228,9 @@ func feedToken(packet []byte) string {
 // inPieces is a query that is sent in pieces.
 var inPieces = make([]byte, 300<<10)
 
-// FuzzClient is a hostile responder of one of each kind that a client has called.
-// Another client must not notice, and the client itself is as good as before.
+// FuzzClient is a hostile responder of one of each kind that a client has called, and
+// of a state that is to be taken up where it was. Another client must not notice, and
+// the client itself, whose connection may be cut, is as good as before.
 func FuzzClient(f *testing.F) {
 	fuzzScripts(f)
 	f.Fuzz(func(t *testing.T, steps []byte) {
@@ -203,25 +241,27 @@ func FuzzClient(f *testing.F) {
 				t.Fatal(err)
 			}
 			defer srv.Close()
-			other, client := bus.NewClientOn(net.Dial(), bus.ClientOptions{}), bus.NewClientOn(net.Dial(), bus.ClientOptions{})
+			own := net.Dial()
+			other, client := bus.NewClientOn(net.Dial(), bus.ClientOptions{}), bus.NewClientOn(own, bus.ClientOptions{})
 			defer other.Close()
 			defer client.Close()
 			w := newWitness(t, other, pub)
 			at := &stage{names: []string{"hostile", "another", "bad"}, token: "token"}
 			h := newHostile(t, net, "_D.c.hostile")
-			inbox := ""
-			h.subscribe(t, "bad.*", func(m transport.Msg) {
-				n, _ := wire.Number(m.Data)
-				at.calls, inbox = append(at.calls, n), m.Reply
-			})
+			for _, subject := range []string{"bad.*", wire.InstanceSubjects("hostile")} {
+				h.subscribe(t, subject, h.keep)
+			}
 			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 			defer cancel()
 			for i, kind := range []bus.Kind{bus.Unary, bus.Pipe, bus.State, bus.Unary} {
 				go callBadly(ctx, client, bus.Call{Description: bus.Description{Name: "bad", Version: i + 1, Kind: kind}, Query: inPieces[:i/3*len(inPieces)]})
 				synctest.Wait()
 			}
+			again := bus.WithResume(ctx, bus.Resume{Wait: func(int) time.Duration { return time.Second }})
+			go callBadly(again, client, bus.Call{Description: bus.Description{Name: "bad", Version: 5, Kind: bus.State}})
+			synctest.Wait()
 			for n := 0; len(s.rest) > 0; n++ {
-				h.play(t, s, at, inbox)
+				h.play(t, s, at, own)
 				w.nowAndThen(n)
 			}
 			cancel()
@@ -244,10 +284,21 @@ func callBadly(ctx context.Context, c *bus.Client, call bus.Call) {
 	}
 }
 
-// play does one step of a script.
-func (h *hostile) play(t *testing.T, s *script, at *stage, inbox string) {
-	subject, reply := inbox, "_D.c.hostile.token.1"
-	switch b := s.byte(); b % 8 {
+// play does one step of a script, to the client whose connection is own.
+func (h *hostile) play(t *testing.T, s *script, at *stage, own *transport.SimConn) {
+	for _, m := range h.kept() {
+		if n, _ := wire.Number(m.Data); !strings.HasPrefix(m.Subject, h.name) { // a request
+			at.calls, at.inbox = append(at.calls, n), m.Reply
+		}
+	}
+	h.forget()
+	b := s.byte()
+	if b == 0xf0 {
+		s.outage(own, 500*time.Millisecond)
+		return
+	}
+	subject, reply := at.inbox, "_D.c.hostile.token.1"
+	switch b % 8 {
 	case 0, 1, 2, 3:
 	case 4:
 		reply = ""

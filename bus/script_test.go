@@ -96,6 +96,7 @@ type stage struct {
 	calls []uint64
 	names []string
 	token string // of a feed
+	inbox string // of who calls
 }
 
 // call is one that there is, mostly.
