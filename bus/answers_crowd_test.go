@@ -73,7 +73,7 @@ func TestAnswersThatAreReadyTogetherFitTheirMessages(t *testing.T) {
 	}
 }
 
-// A heldConn publishes no answers until it may.
+// A heldConn publishes no answers until it may, and refusals at once.
 type heldConn struct {
 	*transport.SimConn
 	goOn chan struct{}
@@ -86,18 +86,44 @@ func (c *heldConn) Publish(subject, reply string, data []byte) error {
 	return c.SimConn.Publish(subject, reply, data)
 }
 
+func (c *heldConn) PublishMsg(m transport.Msg) error {
+	if e := errorIn(m.Data); e != nil && e.Code == string(bus.Failed) {
+		<-c.goOn
+	}
+	return c.SimConn.PublishMsg(m)
+}
+
 // TestACallWhoseAnswerCannotLeaveKeepsItsPlace has a broker that takes the requests of
 // a caller and no answers to it: what waits is bounded by the service's limit.
 func TestACallWhoseAnswerCannotLeaveKeepsItsPlace(t *testing.T) {
-	const callers, limit, message = 1000, 50, 16
+	const limit, message = 50, 16
+	for name, c := range map[string]struct {
+		answer string
+		err    error
+		most   int // calls that are carried out
+	}{
+		"a value":  {strings.Repeat("x", 1<<10), nil, limit + 2*message}, // those that are being published, and those that have gathered
+		"an error": {"", errors.New("not today"), 2 * limit},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if runs := unanswered(t, limit, c.answer, c.err); runs > c.most {
+				t.Errorf("%d calls were carried out whose answers could not leave, want at most %d", runs, c.most)
+			}
+		})
+	}
+}
+
+// unanswered returns how many of a thousand calls are carried out while no answer can
+// leave, and the others are refused.
+func unanswered(t *testing.T, limit int, answer string, fails error) (runs int) {
+	const callers = 1000
 	net := transport.NewNet(1)
 	conn := &heldConn{net.Dial(), make(chan struct{})}
 	rpc := unaryrpc.RPC[int, string]{Name: "long", Version: 1}
-	answer := strings.Repeat("x", 1<<10)
 	run, busy := make(chan struct{}, callers), make(chan struct{}, callers)
 	srv, err := bus.ServeOn(conn, bus.Service{Name: "test", Limit: limit}, rpc.Handler(func(context.Context, int) (string, error) {
 		run <- struct{}{}
-		return answer, nil
+		return answer, fails
 	}))
 	if err != nil {
 		t.Fatal(err)
@@ -112,12 +138,11 @@ func TestACallWhoseAnswerCannotLeaveKeepsItsPlace(t *testing.T) {
 			switch {
 			case errors.Is(err, bus.Busy):
 				busy <- struct{}{}
-			case got != answer || err != nil:
+			case got != answer || (err == nil) != (fails == nil):
 				t.Errorf("%d bytes, %v", len(got), err)
 			}
 		})
 	}
-	runs := 0
 	for range callers {
 		select {
 		case <-run:
@@ -127,7 +152,5 @@ func TestACallWhoseAnswerCannotLeaveKeepsItsPlace(t *testing.T) {
 	}
 	close(conn.goOn)
 	calls.Wait()
-	if runs > limit+2*message { // those that are being published, and those that have gathered
-		t.Errorf("%d calls were carried out whose answers could not leave, the limit is %d", runs, limit)
-	}
+	return runs
 }

@@ -166,7 +166,8 @@ func (j *job) run() time.Duration {
 		return now
 	}
 	if short { // else it holds its answer for as long as the caller takes
-		j.answered()
+		j.answers()
+		defer j.srv.hasAnswered()
 	}
 	if j.sess != nil {
 		j.sess.returns(j)
@@ -236,7 +237,8 @@ var errExited = &Error{Code: Panicked, MayHaveRun: true, Message: "the handler e
 func (j *job) exited() {
 	err := j.srv.mux.said(errExited, j.point.Description, j.callID())
 	j.verdict(err)
-	j.answered() // before its caller knows, who may call again at once
+	j.answers()
+	defer j.srv.hasAnswered()
 	if j.sess != nil {
 		j.sess.returns(j)
 	}
@@ -248,6 +250,17 @@ func (j *job) exited() {
 		j.answerError(err)
 	}
 }
+
+// answers is before an answer that leaves by itself: it gives back the call's place
+// before the caller knows, who may call again at once. Where the broker takes nothing
+// as many such answers wait as there are places, and then the calls keep theirs.
+func (j *job) answers() {
+	j.srv.answering <- struct{}{}
+	j.answered()
+}
+
+// hasAnswered is after it.
+func (s *Server) hasAnswered() { <-s.answering }
 
 // answered gives back the place that enter has given to the call.
 func (j *job) answered() {

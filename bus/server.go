@@ -93,6 +93,8 @@ type Server struct {
 	start    time.Time
 	queries  budget // of queries in pieces
 
+	answering chan struct{} // has one for each answer that leaves by itself
+
 	ctx    context.Context // of every handler
 	cancel context.CancelCauseFunc
 	quit   chan struct{}
@@ -161,7 +163,7 @@ func serve(conn transport.Conn, svc Service, handlers ...Handler) (*Server, erro
 	s := &Server{
 		conn: conn, svc: svc, instance: newID(), out: newOutbox(), start: time.Now(), queries: newBudget(valueBudget),
 		quit: make(chan struct{}), done: make(chan struct{}), sessions: map[string]*session{}, tokens: map[string]*session{},
-		byName: map[string]*endpoint{}, feeds: newFeeds(),
+		byName: map[string]*endpoint{}, feeds: newFeeds(), answering: make(chan struct{}, svc.Limit),
 	}
 	s.drops.who = "server " + s.instance
 	s.troubles.who = s.drops.who
