@@ -56,9 +56,9 @@ func (t *feeds) mayShare(key feedKey) bool {
 	return !private
 }
 
-// feedOf returns the feed for c, whose key this is, which it begins for the first, at the place that
-// is asked for if the source has what is behind it; nil where there is no room for
-// another.
+// feedOf returns the feed for c, whose key this is. It begins one for the first, at
+// the place that is asked for if the source has what is behind it; nil where there is
+// no room for another.
 func (s *Server) feedOf(p *endpoint, c Call, key feedKey, asked place) *feed {
 	t := &s.feeds
 	t.mu.Lock()

@@ -4,6 +4,7 @@ package bus
 
 import (
 	"bytes"
+	"strings"
 	"testing"
 )
 
@@ -24,6 +25,10 @@ func TestWhatCouldNotBeSharedIsRememberedByItsQuery(t *testing.T) {
 			}
 			if n := len(key(1).query); n > wholeQuery {
 				t.Errorf("%d bytes of it are kept", n)
+			}
+			typed := keyOf(Call{Description: d, ContentType: strings.Repeat("x", 1000), Query: bytes.Repeat([]byte{1}, size)})
+			if n := len(typed.query) + len(typed.contentType); n > wholeQuery || typed == key(1) {
+				t.Errorf("of a long content type %d bytes are kept", n)
 			}
 		})
 	}

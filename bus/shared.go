@@ -5,6 +5,7 @@ package bus
 import (
 	"context"
 	"crypto/sha256"
+	"fmt"
 	"maps"
 	"sync"
 	"time"
@@ -47,23 +48,27 @@ func Shared(handlers ...Handler) []Handler {
 	return all
 }
 
-// A feedKey is all that a shared stream depends on. A long query is in it as its
-// SHA-256 sum: keys are kept for as long as callers like, and on no budget.
+// A feedKey is all that a shared stream depends on. Where a caller chose much of it,
+// it has the SHA-256 sum of that: keys are kept for as long as callers like, and on no
+// budget.
 type feedKey struct {
 	Description
 	contentType, query string
 	summed             bool
 }
 
-// wholeQuery is the longest that a key has as it is.
+// wholeQuery is how long a query with its content type is at most that a key has as
+// they are.
 const wholeQuery = 64
 
 func keyOf(c Call) feedKey {
-	if len(c.Query) <= wholeQuery {
+	if len(c.ContentType)+len(c.Query) <= wholeQuery {
 		return feedKey{c.Description, c.ContentType, string(c.Query), false}
 	}
-	sum := sha256.Sum256(c.Query)
-	return feedKey{c.Description, c.ContentType, string(sum[:]), true}
+	h := sha256.New()
+	fmt.Fprintf(h, "%d %s", len(c.ContentType), c.ContentType)
+	h.Write(c.Query)
+	return feedKey{c.Description, "", string(h.Sum(nil)), true}
 }
 
 // snapshotFor is how long an encoded state serves those who join a feed.
