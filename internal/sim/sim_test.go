@@ -62,7 +62,9 @@ func TestThePromisesHoldInEverySchedule(t *testing.T) {
 		})
 	}
 	t.Logf("%d schedules from seed %d in %v: %+v", count, first, time.Since(began).Round(time.Second), all)
-	if count < schedules {
+	// With the race detector the runtime chooses at random who runs next, so that
+	// what its few schedules come to differs from run to run.
+	if count < 500 {
 		return
 	}
 	for what, n := range map[string]int{
