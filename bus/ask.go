@@ -90,6 +90,9 @@ func (b *mailbox) question(ctx context.Context, subject, name string, one bool) 
 
 // pose asks a question once.
 func (b *mailbox) pose(ctx context.Context, subject, name string, one bool) (got []answer, nobody bool, _ error) {
+	if err := b.ready(ctx, Description{Name: name}); err != nil {
+		return nil, false, err
+	}
 	n := b.next()
 	q := question{subject, make(chan answer, 64)}
 	b.mu.Lock()

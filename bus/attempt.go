@@ -56,12 +56,29 @@ func (b *mailbox) attempt(ctx context.Context, c Call, how attempt) (Reply, erro
 
 // dispatch sends c, a stream, once.
 func (b *mailbox) dispatch(ctx context.Context, c Call, how attempt) (*reader, error) {
+	if err := b.ready(ctx, c.Description); err != nil {
+		return nil, err
+	}
 	how.now = b.now()
 	in, err := b.launch(ctx, c, how)
 	if err != nil {
 		return nil, err
 	}
 	return newReader(in, c), nil
+}
+
+// ready waits until the broker has taken what was published before.
+func (b *mailbox) ready(ctx context.Context, d Description) error {
+	for left := b.conn.Blocked(pieceSize); left != nil; left = b.conn.Blocked(pieceSize) {
+		select {
+		case <-left:
+		case <-b.quit:
+			return b.unusable(errClosed, d)
+		case <-ctx.Done():
+			return notSent(contextError(ctx, d))
+		}
+	}
+	return nil
 }
 
 func newReader(in *inCall, c Call) *reader {
@@ -97,7 +114,7 @@ func (b *mailbox) launch(ctx context.Context, c Call, how attempt) (*inCall, err
 		in.upload = new(upload)
 	}
 	if err == nil {
-		err = in.send(&o)
+		err = in.send(ctx, &o)
 	}
 	if err == nil && !whole {
 		err = in.sendRest(ctx, c.Query)
@@ -151,7 +168,7 @@ func (c *inCall) request(ctx context.Context, call Call, how attempt, now time.D
 
 // send registers c and publishes its request, with others of its route if it may
 // share a message with them.
-func (c *inCall) send(o *wire.Open) error {
+func (c *inCall) send(ctx context.Context, o *wire.Open) error {
 	if c.route.desc.Kind == Unary && o.Total == 0 && len(o.Query) <= batchSize {
 		return c.route.ask(c, o)
 	}
@@ -163,7 +180,20 @@ func (c *inCall) send(o *wire.Open) error {
 	o.Call = c.id
 	c.message.Store(c.id)
 	packet := wire.AppendNumber(o.Append(make([]byte, 0, len(o.Query)+192)), c.id)
-	return b.failed(b.conn.Publish(c.route.subject, b.reply(c.id), packet), c.route.desc)
+	return b.publish(ctx, c.route.desc, func() error { return b.conn.Publish(c.route.subject, b.reply(c.id), packet) })
+}
+
+// publish has try publish something of d, once more where the connection was blocked.
+func (b *mailbox) publish(ctx context.Context, d Description, try func() error) error {
+	for {
+		err := try()
+		if err != transport.ErrBlocked {
+			return b.failed(err, d)
+		}
+		if err := b.ready(ctx, d); err != nil {
+			return err
+		}
+	}
 }
 
 // failed names an error of publishing a request: nothing was sent.
@@ -188,22 +218,25 @@ func (c *inCall) sendRest(ctx context.Context, query []byte) error {
 	for seq := uint64(1); sent < len(query); {
 		piece := query[sent:min(sent+size, len(query))]
 		c.mu.Lock()
+		left := c.box.conn.Blocked(size)
 		p, ok := c.peer, len(c.queue) == 0 && c.err == nil && !c.opened
-		send := ok && p != nil && c.upload.Use(flow.Cost(len(piece)))
+		send := ok && p != nil && left == nil && c.upload.Use(flow.Cost(len(piece)))
 		c.mu.Unlock()
 		switch {
 		case !ok:
 			return nil
 		case send:
 			frame := wire.Chunk{Call: c.id, Seq: seq, Data: piece}
-			if err := p.publish(c.box.next(), frame.Append(packet)); err != nil {
-				return c.box.failed(err, c.route.desc)
+			err := c.box.publish(ctx, c.route.desc, func() error { return p.publish(c.box.next(), frame.Append(packet)) })
+			if err != nil {
+				return err
 			}
 			seq++
 			sent += len(piece)
 		default:
 			select {
 			case <-c.wake:
+			case <-left:
 			case <-ctx.Done():
 				return c.contextError(ctx)
 			}

@@ -193,6 +193,9 @@ func (cl *Client) attempts(ctx context.Context, c Call, how *attempt) (Reply, er
 		if err := cl.absent(ctx, route.subject, c.Description); err != nil {
 			return Reply{}, err
 		}
+		if err := cl.box.ready(ctx, c.Description); err != nil {
+			return Reply{}, err
+		}
 		how.now = cl.box.now()
 		r, err := cl.box.attempt(ctx, c, *how)
 		e, ok := err.(*Error)

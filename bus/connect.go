@@ -22,13 +22,17 @@ import (
 //     credentials do not end the connection;
 //   - a ping every 5 s, and the connection is given up after two that are not
 //     answered;
+//   - a write that blocks holds nobody up whose context ends, and the connection is
+//     given up whose broker takes nothing for 10 s: nats.go waits for a minute, with
+//     all that the connection is used for. Where a dialer of one's own brings another
+//     connection than TCP, such as TLS, calls still wait, for those 10 s at most;
 //   - a broker whose max_payload was lowered while it was connected, and that
 //     refuses a message, is connected to again; nats.go closes the connection for
 //     good then, and does so here too where TLS is its own.
 //
 // The connection is the caller's to close.
 func Connect(url string, options ...nats.Option) (*nats.Conn, error) {
-	return nats.Connect(url, slices.Concat(defaults(), options, []nats.Option{redialling})...)
+	return nats.Connect(url, slices.Concat(defaults(), options, []nats.Option{dialling})...)
 }
 
 func defaults() []nats.Option {
@@ -39,6 +43,7 @@ func defaults() []nats.Option {
 		nats.IgnoreAuthErrorAbort(),
 		nats.PingInterval(5 * time.Second),
 		nats.MaxPingsOutstanding(2),
+		nats.FlusherTimeout(takesNothing),
 		nats.CustomReconnectDelay(reconnectDelay),
 	}
 }

@@ -5,6 +5,8 @@ package bus
 import (
 	"bytes"
 	"net"
+	"sync/atomic"
+	"time"
 
 	"github.com/nats-io/nats.go"
 )
@@ -14,12 +16,13 @@ import (
 // nobody can know better; and nats.go closes the connection for good.
 const tooMuch = "-ERR 'Maximum Payload Violation'\r\n"
 
-// redialling has connections whose broker says tooMuch end without that word:
-// nats.go makes them again then, and learns what the broker takes now. It must be
-// the last of the options. What nats.go encrypts itself, or has in a WebSocket, it
-// cannot read and leaves alone.
-func redialling(o *nats.Options) error {
-	d := dialer{CustomDialer: o.CustomDialer}
+// dialling makes the connections of this package: no write blocks (see overflow),
+// and where their broker says tooMuch they end without that word, so that nats.go
+// makes them again and learns what the broker takes now. It must be the last of the
+// options. What nats.go encrypts itself, or has in a WebSocket, it cannot read and
+// leaves alone.
+func dialling(o *nats.Options) error {
+	d := &dialer{CustomDialer: o.CustomDialer}
 	if d.CustomDialer == nil {
 		plain := net.Dialer{Timeout: o.Timeout}
 		if o.Dialer != nil {
@@ -34,19 +37,37 @@ func redialling(o *nats.Options) error {
 	return nil
 }
 
-type dialer struct{ nats.CustomDialer }
+// A dialer makes the connections of one *nats.Conn, one after the other.
+type dialer struct {
+	nats.CustomDialer
+	out atomic.Pointer[overflow] // of the newest; nil before it, or where it has none
+}
 
 // Dial implements [nats.CustomDialer].
-func (d dialer) Dial(network, address string) (net.Conn, error) {
+func (d *dialer) Dial(network, address string) (net.Conn, error) {
 	c, err := d.CustomDialer.Dial(network, address)
 	if err != nil {
 		return nil, err
 	}
-	return &forgivingConn{Conn: c}, nil
+	made := &forgivingConn{Conn: c}
+	if tcp, ok := c.(*net.TCPConn); ok { // others may not survive a write that was cut short, as TLS does not
+		made.out = newOverflow(tcp)
+	}
+	d.out.Store(made.out)
+	return made, nil
+}
+
+// Blocked returns a channel that is closed when all has left that was written; nil if
+// no more than some bytes of it wait.
+func (d *dialer) Blocked(some int) <-chan struct{} {
+	if o := d.out.Load(); o != nil {
+		return o.blocked(int64(some))
+	}
+	return nil
 }
 
 // SkipTLSHandshake tells nats.go what the dialer within does about TLS.
-func (d dialer) SkipTLSHandshake() bool {
+func (d *dialer) SkipTLSHandshake() bool {
 	s, ok := d.CustomDialer.(interface{ SkipTLSHandshake() bool })
 	return ok && s.SkipTLSHandshake()
 }
@@ -60,9 +81,10 @@ func (d dialer) SkipTLSHandshake() bool {
 // handshake of TLS or of a WebSocket.
 type forgivingConn struct {
 	net.Conn
-	spoken bool   // the client has said something
-	plain  bool   // which was NATS's
-	held   []byte // the end of what was read, which tooMuch begins with
+	out    *overflow // writes; nil where that is the connection's business
+	spoken bool      // the client has said something
+	plain  bool      // which was NATS's
+	held   []byte    // the end of what was read, which tooMuch begins with
 	room   [len(tooMuch)]byte
 }
 
@@ -72,7 +94,26 @@ func (c *forgivingConn) Write(b []byte) (int, error) {
 	if !c.spoken {
 		c.spoken, c.plain = true, bytes.HasPrefix(b, []byte("CONNECT "))
 	}
+	if c.out != nil {
+		return c.out.write(b)
+	}
 	return c.Conn.Write(b)
+}
+
+// SetWriteDeadline implements [net.Conn]. An overflow has deadlines of its own.
+func (c *forgivingConn) SetWriteDeadline(t time.Time) error {
+	if c.out != nil {
+		return nil
+	}
+	return c.Conn.SetWriteDeadline(t)
+}
+
+// Close implements [net.Conn].
+func (c *forgivingConn) Close() error {
+	if c.out != nil {
+		return c.out.close()
+	}
+	return c.Conn.Close()
 }
 
 // Read implements [net.Conn].

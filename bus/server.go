@@ -161,18 +161,17 @@ func serve(conn transport.Conn, svc Service, handlers ...Handler) (*Server, erro
 		return nil, err
 	}
 	s := &Server{
-		conn: conn, svc: svc, instance: newID(), out: newOutbox(), start: time.Now(), queries: newBudget(valueBudget),
+		svc: svc, instance: newID(), out: newOutbox(), start: time.Now(), queries: newBudget(valueBudget),
 		quit: make(chan struct{}), done: make(chan struct{}), sessions: map[string]*session{}, tokens: map[string]*session{},
 		byName: map[string]*endpoint{}, feeds: newFeeds(), answering: make(chan struct{}, svc.Limit),
 	}
 	s.drops.who = "server " + s.instance
 	s.troubles.who = s.drops.who
-	s.feedConn, s.feedOut = conn, s.out
-	if svc.Feeds != nil {
-		s.feedConn = transport.Over(svc.Feeds)
-	}
-	if s.feedConn != conn {
-		s.feedOut = newOutbox()
+	s.ctx, s.cancel = context.WithCancelCause(context.Background())
+	s.conn = transport.Patient(conn, s.ctx.Done())
+	s.feedConn, s.feedOut = s.conn, s.out
+	if svc.Feeds != nil && transport.Over(svc.Feeds) != conn {
+		s.feedConn, s.feedOut = transport.Patient(transport.Over(svc.Feeds), s.ctx.Done()), newOutbox()
 	}
 	if s.mux, err = newMux(s.instance, svc.Middleware, handlers); err != nil {
 		return nil, err
@@ -186,7 +185,6 @@ func serve(conn transport.Conn, svc Service, handlers ...Handler) (*Server, erro
 	if err := s.describe(); err != nil {
 		return nil, err
 	}
-	s.ctx, s.cancel = context.WithCancelCause(context.Background())
 	if err := s.subscribe(); err != nil {
 		s.mute.Store(true) // nobody has heard of it
 		return nil, errors.Join(err, s.Close())

@@ -33,6 +33,7 @@ type tally struct {
 	messages int
 	slow     int // connections that a broker cut because it held too much for them
 	aged     int // requests that were too old when they came, if that is seen
+	blocked  int // times that somebody waited for his socket, if that is seen
 }
 
 // A link is a process's connection to one of the brokers.

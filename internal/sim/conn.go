@@ -215,6 +215,23 @@ func (c *conn) tell(ev transport.Event) {
 	}
 }
 
+// Blocked implements [transport.Conn], as a socket whose buffer is full.
+func (c *conn) Blocked(size int) <-chan struct{} {
+	c.net.mu.Lock()
+	defer c.net.mu.Unlock()
+	if room := c.up.delay.room; room == 0 || c.up.waiting <= room || size <= short || !c.connected {
+		return nil
+	}
+	c.net.blocked++
+	if c.up.left == nil {
+		c.up.left = make(chan struct{})
+	}
+	return c.up.left
+}
+
+// short messages pass a full buffer, as those of [transport.NATS] do.
+const short = 4 << 10
+
 // Publish implements [transport.Conn].
 func (c *conn) Publish(subject, reply string, data []byte) error {
 	return c.PublishMsg(transport.Msg{Subject: subject, Reply: reply, Data: data})

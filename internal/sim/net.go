@@ -32,6 +32,7 @@ type network struct {
 	calm      bool // nothing is late any more
 	pending   int  // bytes that a broker holds for a connection before it cuts it
 	slow      int  // connections that were cut so
+	blocked   int  // times that somebody waited for his socket
 	stopped   bool // there is no broker to come back to
 }
 
@@ -41,6 +42,7 @@ type delays struct {
 	late        uint64        // one of so many messages takes longer; 0 is none
 	latest      time.Duration // at most, then
 	safe        bool          // nothing happens to the process's connection
+	room        int           // bytes that a caller's socket takes before they arrive; 0 is no end of them
 }
 
 // brokerHolds is a broker's max_pending, unless its memory is short.
@@ -74,12 +76,13 @@ type line struct {
 	to    *conn // the process that it leads to; nil
 
 	sent    uint64
-	last    time.Time // when the newest arrives
-	hangs   time.Time // nothing arrives before
-	life    uint64    // what was sent in another life does not arrive
-	down    bool      // nothing is taken
-	waiting int       // bytes on their way
-	late    time.Time // until when something is late
+	last    time.Time     // when the newest arrives
+	hangs   time.Time     // nothing arrives before
+	life    uint64        // what was sent in another life does not arrive
+	down    bool          // nothing is taken
+	waiting int           // bytes on their way
+	late    time.Time     // until when something is late
+	left    chan struct{} // closed when nothing is on its way any more; nil if nobody waits for that
 }
 
 func (n *network) line(name string, d delays) *line {
@@ -122,13 +125,25 @@ func (l *line) arrives(size int, life uint64, arrive func()) {
 		return
 	}
 	l.waiting -= size
+	if l.waiting == 0 {
+		l.cleared()
+	}
 	arrive()
+}
+
+// cleared tells those who wait for it that nothing is on its way.
+func (l *line) cleared() {
+	if l.left != nil {
+		close(l.left)
+		l.left = nil
+	}
 }
 
 // lose forgets what is on its way.
 func (l *line) lose() {
 	l.life++
 	l.waiting = 0
+	l.cleared()
 	l.renew()
 }
 
@@ -309,7 +324,7 @@ func (n *network) settle() {
 func (n *network) close() tally {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	t := tally{messages: int(n.messages), slow: n.slow, aged: n.aged}
+	t := tally{messages: int(n.messages), slow: n.slow, aged: n.aged, blocked: n.blocked}
 	for _, c := range n.conns {
 		t.open += len(c.subs)
 	}

@@ -173,5 +173,6 @@ func (w *world) leave(neighbour *caller, home *responder) {
 	if said.open > 0 {
 		w.oracle.broken("I5", "%d subscriptions are left", said.open)
 	}
-	w.oracle.report.Messages, w.oracle.report.Slow, w.oracle.report.Aged = said.messages, said.slow, said.aged
+	report := &w.oracle.report
+	report.Messages, report.Slow, report.Aged, report.Blocked = said.messages, said.slow, said.aged, said.blocked
 }

@@ -8,8 +8,10 @@ import (
 	"crypto/rand"
 	"encoding/hex"
 	"errors"
+	"net"
 	"regexp"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -24,12 +26,44 @@ const (
 
 // NATS is a [Conn] over a *nats.Conn, which stays its owner's.
 type NATS struct {
-	nc *nats.Conn
+	nc  *nats.Conn
+	out sender // nil if the connection's dialer is none
+
+	turn sync.Mutex // of those whose messages are long
+
+	// While nats.go dials a broker that says nothing its methods wait, and these are
+	// what they said before.
+	down       atomic.Bool
+	generation atomic.Uint64
+	maxPayload atomic.Int64
 
 	mu        sync.Mutex // guards the fields below
 	listeners map[int]func(Event)
 	next      int
 }
+
+// A sender is a connection's dialer that knows how much has not left for the broker.
+// It returns a channel that is closed when all has; nil if no more than some bytes
+// have not.
+type sender interface {
+	Blocked(some int) <-chan struct{}
+}
+
+// mayWait is how many bytes may wait for the broker before a message of size bytes.
+// Heartbeats, credit and announcements are short: who publishes them has others to
+// look after. Of what has gathered until there was a batch of it there may be some.
+// What is longer has its sender to wait outside.
+func mayWait(size int) int {
+	switch {
+	case size <= 4<<10:
+		return 16 << 20
+	case size <= long:
+		return 4 << 20
+	}
+	return 0
+}
+
+const long = 24 << 10
 
 // conns has one Conn for each connection, so that the callbacks of a NATS are
 // chained once, however many clients and servers use it.
@@ -46,9 +80,11 @@ func Over(nc *nats.Conn) Conn {
 		return c
 	}
 	c := &NATS{nc: nc, listeners: map[int]func(Event){}}
+	c.out, _ = nc.Opts.CustomDialer.(sender)
 	if !nc.IsClosed() {
 		conns.m[nc] = c
 	}
+	c.learn()
 	c.chain()
 	return c
 }
@@ -73,12 +109,15 @@ func (c *NATS) chain() {
 	disconnected, reconnected := c.nc.DisconnectErrHandler(), c.nc.ReconnectHandler()
 	closed, failed := c.nc.ClosedHandler(), c.nc.ErrorHandler()
 	c.nc.SetDisconnectErrHandler(func(nc *nats.Conn, err error) {
+		c.down.Store(true)
 		c.tell(Event{Kind: Disconnected, Err: err})
 		if disconnected != nil {
 			disconnected(nc, err)
 		}
 	})
 	c.nc.SetReconnectHandler(func(nc *nats.Conn) {
+		c.learn()
+		c.down.Store(false)
 		c.tell(Event{Kind: Reconnected})
 		if reconnected != nil {
 			reconnected(nc)
@@ -99,6 +138,12 @@ func (c *NATS) chain() {
 			failed(nc, s, err)
 		}
 	})
+}
+
+// learn asks nats.go what may be asked for while it dials.
+func (c *NATS) learn() {
+	c.generation.Store(c.nc.Stats().Reconnects)
+	c.maxPayload.Store(c.nc.MaxPayload())
 }
 
 var violation = regexp.MustCompile(`(?i)permissions violation for (publish|subscription) to "([^"]+)"`)
@@ -139,9 +184,36 @@ func (c *NATS) Notify(f func(Event)) (stop func()) {
 	}
 }
 
+// Blocked implements [Conn].
+func (c *NATS) Blocked(size int) <-chan struct{} {
+	if c.out == nil {
+		return nil
+	}
+	return c.out.Blocked(mayWait(size))
+}
+
+// enter lets those publish one after the other whose messages are long: or all who
+// have seen that the connection is not blocked would, before it is.
+func (c *NATS) enter(size int) (leave func(), err error) {
+	if size <= long || c.out == nil {
+		return func() {}, nil
+	}
+	c.turn.Lock()
+	if c.Blocked(size) != nil {
+		c.turn.Unlock()
+		return nil, ErrBlocked
+	}
+	return c.turn.Unlock, nil
+}
+
 // Publish implements [Conn].
 func (c *NATS) Publish(subject, reply string, data []byte) (err error) {
-	if !c.nc.IsConnected() {
+	leave, err := c.enter(len(data))
+	if err != nil {
+		return err
+	}
+	defer leave()
+	if !c.Connected() {
 		return ErrNotConnected
 	}
 	if reply == "" { // PublishRequest refuses an empty reply
@@ -154,17 +226,24 @@ func (c *NATS) Publish(subject, reply string, data []byte) (err error) {
 
 // PublishMsg implements [Conn].
 func (c *NATS) PublishMsg(m Msg) error {
-	if !c.nc.IsConnected() {
+	leave, err := c.enter(len(m.Data))
+	if err != nil {
+		return err
+	}
+	defer leave()
+	if !c.Connected() {
 		return ErrNotConnected
 	}
 	return published(c.nc.PublishMsg(&nats.Msg{Subject: m.Subject, Reply: m.Reply, Header: m.Header, Data: m.Data}))
 }
 
 // published names the errors that mean no connection: with the reconnect buffer
-// off nats.go refuses to keep what it cannot send.
+// off nats.go refuses to keep what it cannot send; and one that is over before
+// nats.go knows does not write.
 func published(err error) error {
+	_, network := errors.AsType[net.Error](err)
 	switch {
-	case errors.Is(err, nats.ErrReconnectBufExceeded), errors.Is(err, nats.ErrConnectionClosed), errors.Is(err, nats.ErrDisconnected):
+	case network, errors.Is(err, nats.ErrReconnectBufExceeded), errors.Is(err, nats.ErrConnectionClosed), errors.Is(err, nats.ErrDisconnected):
 		return ErrNotConnected
 	}
 	return err
@@ -208,13 +287,27 @@ func (c *NATS) Flush(ctx context.Context) error {
 }
 
 // MaxPayload implements [Conn].
-func (c *NATS) MaxPayload() int { return int(c.nc.MaxPayload()) }
+func (c *NATS) MaxPayload() int {
+	if c.down.Load() {
+		return int(c.maxPayload.Load())
+	}
+	n := c.nc.MaxPayload()
+	if n != c.maxPayload.Load() {
+		c.maxPayload.Store(n)
+	}
+	return int(n)
+}
 
 // Connected implements [Conn].
-func (c *NATS) Connected() bool { return c.nc.IsConnected() }
+func (c *NATS) Connected() bool { return !c.down.Load() && c.nc.IsConnected() }
 
 // Generation implements [Conn].
-func (c *NATS) Generation() uint64 { return c.nc.Stats().Reconnects }
+func (c *NATS) Generation() uint64 {
+	if !c.down.Load() {
+		c.generation.Store(c.nc.Stats().Reconnects)
+	}
+	return c.generation.Load()
+}
 
 // LastRefusal implements [Conn].
 func (c *NATS) LastRefusal() (subject string, _ error) {

@@ -136,6 +136,9 @@ func (c *SimConn) Subscriptions() int {
 	return len(c.subs)
 }
 
+// Blocked implements [Conn]. What is published leaves at once.
+func (c *SimConn) Blocked(int) <-chan struct{} { return nil }
+
 // Publish implements [Conn].
 func (c *SimConn) Publish(subject, reply string, data []byte) error {
 	return c.PublishMsg(Msg{Subject: subject, Reply: reply, Data: data})

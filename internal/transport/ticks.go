@@ -8,6 +8,9 @@ import "time"
 // [time.Ticker]. A connection that stands in may bring ticks of its own, as a
 // process that is stopped has none, and afterwards one that is late.
 func Ticks(c Conn, d time.Duration) (ticks <-chan time.Time, stop func()) {
+	if p, ok := c.(patient); ok {
+		c = p.Conn
+	}
 	if own, ok := c.(interface {
 		Ticks(time.Duration) (<-chan time.Time, func())
 	}); ok {

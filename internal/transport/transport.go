@@ -16,6 +16,10 @@ import (
 // Nothing was sent, and nothing will be.
 var ErrNotConnected = errors.New("not connected to the broker")
 
+// ErrBlocked is the error of publishing a long message while the connection is
+// blocked ([Conn]). Nothing was sent; try again when it is not.
+var ErrBlocked = errors.New("the broker takes nothing now")
+
 // A Msg is one message. Its Data belongs to the receiver.
 type Msg struct {
 	Subject, Reply string
@@ -29,12 +33,18 @@ type Msg struct {
 
 // A Conn is a connection to a bus.
 type Conn interface {
-	// Publish sends data, which it does not keep. A nil error means only that it
-	// was handed to the connection.
+	// Publish sends data, which it does not keep, and does not wait. A nil error
+	// means only that it was handed to the connection.
 	Publish(subject, reply string, data []byte) error
 
 	// PublishMsg is Publish with a header.
 	PublishMsg(m Msg) error
+
+	// Blocked returns nil if a message of size bytes should be published, as nearly
+	// always. Else the broker does not take what was published before, and the
+	// channel is closed when it has, or when the connection is over; the publisher
+	// asks again then. What is short may be published sooner.
+	Blocked(size int) <-chan struct{}
 
 	// Subscribe calls f for each message, one at a time. Subscribers that share a
 	// non-empty queue name split the messages.
