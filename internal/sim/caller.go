@@ -214,11 +214,11 @@ func (c *caller) keep(f *follower, rpc staterpc.RPC[int, book, change], r *rand.
 			info = ev.Info
 		case durable.Snapshot:
 			b = ev.State
-			o.at(f.name, info.Epoch, info.Position, b.N)
+			o.at(f.name, info.Epoch, info.Position, b.N, true)
 		case durable.Resumed:
-			if position, exact := ev.Info.Reached(); exact {
-				o.at(f.name, ev.Info.Epoch, position, b.N)
-			}
+			info = ev.Info
+			position, exact := info.Reached()
+			o.at(f.name, info.Epoch, position, b.N, exact)
 			o.mu.Lock()
 			o.report.Resumed++
 			o.mu.Unlock()
@@ -230,6 +230,8 @@ func (c *caller) keep(f *follower, rpc staterpc.RPC[int, book, change], r *rand.
 				o.broken("I2", "%s got update %d after %d", f.name, ev.Update.N, b.N)
 			}
 			b = apply(b, ev.Update)
+			position, exact := info.Reached()
+			o.at(f.name, info.Epoch, position, b.N, exact)
 		case durable.Lost:
 			o.mu.Lock()
 			o.report.Lost++

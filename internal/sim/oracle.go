@@ -199,18 +199,20 @@ func (o *oracle) holds(who string, b book) {
 	}
 }
 
-// at checks that a position of a source stands for the same state for everybody.
-func (o *oracle) at(who, epoch string, position, n uint64) {
+// at checks that a position of a source stands for the same state for everybody, or
+// for none behind it if it is not exact.
+func (o *oracle) at(who, epoch string, position, n uint64, exact bool) {
 	if epoch == "" {
 		return
 	}
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	base, known := o.bases[epoch]
-	if !known {
+	switch {
+	case !known && exact:
 		o.bases[epoch] = n - position
-	} else if base+position != n {
-		o.fail("I2", "%s is told position %d, which is state %d, and holds %d", who, position, base+position, n)
+	case known && (exact && base+position != n || base+position > n):
+		o.fail("I2", "%s is told position %d, which is state %d, and holds %d; exact: %v", who, position, base+position, n, exact)
 	}
 }
 

@@ -99,11 +99,7 @@ func (w *world) serve(name string, node int, d delays, versions ...int) *respond
 	r.requests = r.conn.simulated().requests()
 	handlers := []bus.Handler{nearRPC.Handler(r.answer), streamRPC.Handler(r.list)}
 	if len(versions) > 0 {
-		w.publish.Lock()
-		r.source = &source{conn: r.conn.simulated(), Publisher: staterpc.NewPublisher(w.book, apply, 2000).
-			Keep(staterpc.Backlog[change]{Updates: w.backlog})}
-		w.publishers = append(w.publishers, r.source)
-		w.publish.Unlock()
+		r.source = w.source(name, r.conn.simulated())
 		handlers = append(handlers, addRPC.Handler(r.answer), getRPC.Handler(r.answer), tellRPC.Handler(r.tell),
 			listRPC.Handler(r.slowList), bookRPC.Handler(r.follow), feedRPC.Handler(r.feed),
 			sharedBookRPC.Handler(r.follow).Shared(), sharedFeedRPC.Handler(r.feed).Shared(), tapeRPC.Handler(r.tape).Shared())

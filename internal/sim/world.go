@@ -38,6 +38,7 @@ type Report struct {
 	Upgrades       int // responders that were replaced by one with the next versions
 	Overlaps       int // moments with responders of the old version alone and of the new one alone
 	Aged           int // requests that were too old when they came
+	Blocked        int // times that somebody waited for a full socket
 	Shared         int // streams that were read through a shared feed
 	Slow           int // connections that a broker cut because it held too much for them
 	Messages       int
@@ -71,6 +72,7 @@ func (r *Report) Add(o Report) {
 	r.Upgrades += o.Upgrades
 	r.Overlaps += o.Overlaps
 	r.Aged += o.Aged
+	r.Blocked += o.Blocked
 	r.Shared += o.Shared
 	r.Slow += o.Slow
 	r.Messages += o.Messages
@@ -133,6 +135,8 @@ type world struct {
 
 	publish    sync.Mutex // guards the fields below
 	book       book
+	past       []change // the newest, up to book
+	before     []book   // each of them
 	publishers []*source
 	backlog    int
 
@@ -204,6 +208,9 @@ func schedule(seed uint64, most int, connect func(w *world, short bool) brokers)
 
 func (w *world) play(r *rand.Rand) {
 	steady := delays{least: w.delay.least, most: w.delay.most, safe: true}
+	for range pasts {
+		w.change(w.dice.of("past").rand())
+	}
 	home := w.serve("home", 0, steady, w.versions(r)...)
 	for range 1 + r.IntN(w.scale.responders) {
 		w.join(r)
@@ -257,7 +264,9 @@ func (w *world) enlist(p *responder) *responder {
 
 // arrive adds a caller.
 func (w *world) arrive(r *rand.Rand) {
-	c := w.call(w.name("caller"), r.IntN(w.nodes), w.delay)
+	d := w.delay
+	d.room = []int{0, 8 << 10, 64 << 10}[w.dice.of("room").below(3)]
+	c := w.call(w.name("caller"), r.IntN(w.nodes), d)
 	c.start()
 	w.changed.Lock()
 	defer w.changed.Unlock()
@@ -272,17 +281,29 @@ func (w *world) tick(ctx context.Context, r *rand.Rand) {
 			count = r.IntN(w.scale.changes)
 		}
 		for range count {
-			w.publish.Lock()
-			c := change{N: w.book.N + 1, By: r.Uint64(), Pad: pad(w.size(r) / 8)}
-			w.book = apply(w.book, c)
-			w.oracle.mu.Lock()
-			w.oracle.truth = append(w.oracle.truth, w.book.Sum)
-			w.oracle.mu.Unlock()
-			for _, p := range w.publishers {
-				p.publish(c)
-			}
-			w.publish.Unlock()
+			w.change(r)
 		}
+	}
+}
+
+// pasts is how many changes a new source may know of those before it.
+const pasts = 32
+
+// change is one change of the shared state.
+func (w *world) change(r *rand.Rand) {
+	w.publish.Lock()
+	defer w.publish.Unlock()
+	c := change{N: w.book.N + 1, By: r.Uint64(), Pad: pad(w.size(r) / 8)}
+	w.past, w.before = append(w.past, c), append(w.before, w.book)
+	if len(w.past) > pasts {
+		w.past, w.before = w.past[1:], w.before[1:]
+	}
+	w.book = apply(w.book, c)
+	w.oracle.mu.Lock()
+	w.oracle.truth = append(w.oracle.truth, w.book.Sum)
+	w.oracle.mu.Unlock()
+	for _, p := range w.publishers {
+		p.publish(c)
 	}
 }
 
@@ -291,6 +312,21 @@ type source struct {
 	*staterpc.Publisher[book, change]
 	conn *conn    // nil: it is never stopped
 	held []change // that came while it was stopped
+}
+
+// source makes the one of a process, which knows some of what was before it: one
+// position of two sources is seldom the same state.
+func (w *world) source(name string, c *conn) *source {
+	w.publish.Lock()
+	defer w.publish.Unlock()
+	from := int(w.dice.of("past of " + name).below(uint64(len(w.past))))
+	s := &source{conn: c, Publisher: staterpc.NewPublisher(w.before[from], apply, 2000).
+		Keep(staterpc.Backlog[change]{Updates: w.backlog})}
+	for _, c := range w.past[from:] {
+		s.Publish(c)
+	}
+	w.publishers = append(w.publishers, s)
+	return s
 }
 
 func (s *source) publish(c ...change) {
