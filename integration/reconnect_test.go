@@ -10,6 +10,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/nats-io/nats.go"
+
 	"github.com/durabus/durabus/bus"
 	"github.com/durabus/durabus/bus/bustest/broker"
 	"github.com/durabus/durabus/durable"
@@ -201,5 +203,31 @@ func TestACallerThatIsThereBeforeItsBrokerLearnsWhenItComes(t *testing.T) {
 	case <-e.Again:
 	case <-time.After(10 * time.Second):
 		t.Error("nobody said that the broker is there")
+	}
+}
+
+func TestAConnectionWhoseOwnerHasOtherHandlersIsUsedAgain(t *testing.T) {
+	brk := runBroker(t, broker.Options{})
+	serve(t, brk.URL(), jobRPC.Handler(func(context.Context, int) (int, error) { return 7, nil }))
+	nc := connect(t, brk.URL())
+	client := bus.NewClient(nc, bus.ClientOptions{})
+	defer client.Close()
+	if _, err := jobRPC.Client(client)(t.Context(), 1); err != nil {
+		t.Fatal(err)
+	}
+	again := make(chan struct{}, 1)
+	nc.SetReconnectHandler(func(*nats.Conn) { again <- struct{}{} })
+	restart(t, brk)
+	await(t, again, 1, "reconnected")
+	for {
+		n, err := jobRPC.Client(client)(t.Context(), 1)
+		if e, ok := errors.AsType[*bus.Error](err); ok && (e.Code == bus.NoResponder || e.Code == bus.Gone) && e.Again != nil {
+			<-e.Again // the responder is not back
+			continue
+		}
+		if n != 7 || err != nil {
+			t.Errorf("once its connection was back it was answered %d: %v", n, err)
+		}
+		return
 	}
 }

@@ -33,7 +33,8 @@ type NATS struct {
 
 	// While nats.go dials a broker that says nothing its methods wait, and these are
 	// what they said before.
-	down       atomic.Bool
+	down       atomic.Bool      // until up says something else, as its owner may change the handlers
+	up         chan nats.Status // has something when it was connected again
 	generation atomic.Uint64
 	maxPayload atomic.Int64
 
@@ -80,6 +81,7 @@ func Over(nc *nats.Conn) Conn {
 		return c
 	}
 	c := &NATS{nc: nc, listeners: map[int]func(Event){}}
+	c.up = nc.StatusChanged(nats.CONNECTED)
 	c.out, _ = nc.Opts.CustomDialer.(sender)
 	if !nc.IsClosed() {
 		conns.m[nc] = c
@@ -118,6 +120,7 @@ func (c *NATS) chain() {
 	c.nc.SetReconnectHandler(func(nc *nats.Conn) {
 		c.learn()
 		c.down.Store(false)
+		c.forgetUps()
 		c.tell(Event{Kind: Reconnected})
 		if reconnected != nil {
 			reconnected(nc)
@@ -138,6 +141,33 @@ func (c *NATS) chain() {
 			failed(nc, s, err)
 		}
 	})
+}
+
+// isDown reports whether the connection is known to be lost.
+func (c *NATS) isDown() bool {
+	if !c.down.Load() {
+		return false
+	}
+	select {
+	case <-c.up:
+		c.down.Store(!c.nc.IsConnected())
+	default:
+	}
+	return c.down.Load()
+}
+
+// forgetUps forgets how often the connection was made: it is known to be there.
+func (c *NATS) forgetUps() {
+	for {
+		select {
+		case _, more := <-c.up:
+			if !more {
+				return
+			}
+		default:
+			return
+		}
+	}
 }
 
 // learn asks nats.go what may be asked for while it dials.
@@ -288,7 +318,7 @@ func (c *NATS) Flush(ctx context.Context) error {
 
 // MaxPayload implements [Conn].
 func (c *NATS) MaxPayload() int {
-	if c.down.Load() {
+	if c.isDown() {
 		return int(c.maxPayload.Load())
 	}
 	n := c.nc.MaxPayload()
@@ -299,11 +329,11 @@ func (c *NATS) MaxPayload() int {
 }
 
 // Connected implements [Conn].
-func (c *NATS) Connected() bool { return !c.down.Load() && c.nc.IsConnected() }
+func (c *NATS) Connected() bool { return !c.isDown() && c.nc.IsConnected() }
 
 // Generation implements [Conn].
 func (c *NATS) Generation() uint64 {
-	if !c.down.Load() {
+	if !c.isDown() {
 		c.generation.Store(c.nc.Stats().Reconnects)
 	}
 	return c.generation.Load()
