@@ -33,8 +33,10 @@
 // connection to one subscription. Messages and subscriptions take time, also
 // between brokers. Connections are cut, with what is on its way or after it; hang
 // and go on, or hang and are cut; are cut by a broker that holds too much for
-// them; come back at another broker. A caller's socket takes so much and no more. Brokers lose sight of one another, and what
-// was on its way between them, and nobody is told. One that is alone restarts.
+// them; come back at another broker. A caller's socket takes so much and no more.
+// Brokers lose sight of one another, and what was on its way between them, and
+// nobody is told. One that is alone restarts. Sources are replaced by others while
+// they are watched.
 // Processes die, leave, come with other versions, are replaced one by one by those
 // of the next version, stop and go on, and their clocks jump.
 //

@@ -5,6 +5,7 @@ package sim
 import (
 	"context"
 	"iter"
+	"sync/atomic"
 	"time"
 
 	"github.com/durabus/durabus/bus"
@@ -86,7 +87,7 @@ type responder struct {
 	name     string
 	conn     link
 	server   *bus.Server
-	source   *source
+	source   atomic.Pointer[source]
 	requests *requests // nil where they are not seen
 	versions []int     // of the family
 	leaving  bool      // guarded by the world's changed
@@ -99,7 +100,7 @@ func (w *world) serve(name string, node int, d delays, versions ...int) *respond
 	r.requests = r.conn.simulated().requests()
 	handlers := []bus.Handler{nearRPC.Handler(r.answer), streamRPC.Handler(r.list)}
 	if len(versions) > 0 {
-		r.source = w.source(name, r.conn.simulated())
+		r.source.Store(w.source(name, r.conn.simulated()))
 		handlers = append(handlers, addRPC.Handler(r.answer), getRPC.Handler(r.answer), tellRPC.Handler(r.tell),
 			listRPC.Handler(r.slowList), bookRPC.Handler(r.follow), feedRPC.Handler(r.feed),
 			sharedBookRPC.Handler(r.follow).Shared(), sharedFeedRPC.Handler(r.feed).Shared(), tapeRPC.Handler(r.tape).Shared())
@@ -124,7 +125,7 @@ func (w *world) serve(name string, node int, d delays, versions ...int) *respond
 
 func (r *responder) close() {
 	_ = r.server.Close() // of a process that died nothing is expected
-	r.world.retire(r.source)
+	r.world.retire(r.source.Load())
 	r.conn.leave()
 }
 
@@ -202,11 +203,11 @@ func opening(call uint64) time.Duration {
 }
 
 func (r *responder) follow(ctx context.Context, _ int) (book, iter.Seq2[change, error], error) {
-	return r.source.Watch(ctx)
+	return r.source.Load().watch(ctx)
 }
 
 func (r *responder) feed(ctx context.Context, _ int) (iter.Seq2[change, error], error) {
-	_, changes, err := r.source.Watch(ctx)
+	_, changes, err := r.source.Load().watch(ctx)
 	return changes, err
 }
 

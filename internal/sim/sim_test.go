@@ -70,7 +70,7 @@ func TestThePromisesHoldInEverySchedule(t *testing.T) {
 	for what, n := range map[string]int{
 		"pipes read whole": all.Whole, "streams lost": all.Lost, "streams resumed": all.Resumed, "calls failed": all.Failed,
 		"processes stopped": all.Stops, "clocks jumped": all.Jumps, "requests too old": all.Aged, "shared pipes read whole": all.Shared,
-		"responders upgraded": all.Upgrades, "versions overlapped": all.Overlaps, "readers of feeds behind": all.Behind, "sockets full": all.Blocked,
+		"responders upgraded": all.Upgrades, "versions overlapped": all.Overlaps, "readers of feeds behind": all.Behind, "sockets full": all.Blocked, "sources renewed": all.Renewals,
 	} {
 		if n == 0 {
 			t.Errorf("the schedules were too easy, %s: none of %+v", what, all)

@@ -23,7 +23,7 @@ func (w *world) storm(r *rand.Rand) {
 
 // fault begins one, and undoes it in the background.
 func (w *world) fault(r *rand.Rand) {
-	switch r.IntN(14) {
+	switch r.IntN(15) {
 	case 0, 1:
 		w.cut(r, w.anyone(r))
 	case 2, 3:
@@ -44,6 +44,8 @@ func (w *world) fault(r *rand.Rand) {
 		w.jump(r)
 	case 13:
 		w.upgrade(r)
+	case 14:
+		w.renew(r)
 	}
 }
 

@@ -7,14 +7,12 @@ import (
 	"fmt"
 	"io"
 	"math/rand/v2"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/durabus/durabus/bus"
 	"github.com/durabus/durabus/internal/flow"
-	"github.com/durabus/durabus/staterpc"
 )
 
 // How long a schedule's parts take, of virtual time, and the bounds that it
@@ -35,6 +33,7 @@ type Report struct {
 	Lost, Resumed  int              // streams of followers
 	Faults         int
 	Stops, Jumps   int // of them: processes that were stopped, clocks that jumped
+	Renewals       int // sources that took the place of others
 	Upgrades       int // responders that were replaced by one with the next versions
 	Overlaps       int // moments with responders of the old version alone and of the new one alone
 	Aged           int // requests that were too old when they came
@@ -70,6 +69,7 @@ func (r *Report) Add(o Report) {
 	r.Stops += o.Stops
 	r.Jumps += o.Jumps
 	r.Upgrades += o.Upgrades
+	r.Renewals += o.Renewals
 	r.Overlaps += o.Overlaps
 	r.Aged += o.Aged
 	r.Blocked += o.Blocked
@@ -148,6 +148,7 @@ type world struct {
 	pings      time.Duration // after which a broker gives up who is stopped; 0 is never
 	named      atomic.Int64
 	upgrades   int
+	renewals   int
 	all        []*responder   // that there ever were
 	others     sync.WaitGroup // the ends of processes
 	changed    sync.Mutex     // guards callers, responders and all
@@ -305,56 +306,6 @@ func (w *world) change(r *rand.Rand) {
 	for _, p := range w.publishers {
 		p.publish(c)
 	}
-}
-
-// A source is what a responder has of the shared state.
-type source struct {
-	*staterpc.Publisher[book, change]
-	conn *conn    // nil: it is never stopped
-	held []change // that came while it was stopped
-}
-
-// source makes the one of a process, which knows some of what was before it: one
-// position of two sources is seldom the same state.
-func (w *world) source(name string, c *conn) *source {
-	w.publish.Lock()
-	defer w.publish.Unlock()
-	from := int(w.dice.of("past of " + name).below(uint64(len(w.past))))
-	s := &source{conn: c, Publisher: staterpc.NewPublisher(w.before[from], apply, 2000).
-		Keep(staterpc.Backlog[change]{Updates: w.backlog})}
-	for _, c := range w.past[from:] {
-		s.Publish(c)
-	}
-	w.publishers = append(w.publishers, s)
-	return s
-}
-
-func (s *source) publish(c ...change) {
-	s.held = append(s.held, c...)
-	if s.conn.isStopped() {
-		return
-	}
-	for _, c := range s.held {
-		s.Publish(c)
-	}
-	s.held = nil
-}
-
-// catchUp has the sources of processes that were stopped publish what they held:
-// there may be no other change.
-func (w *world) catchUp() {
-	w.publish.Lock()
-	defer w.publish.Unlock()
-	for _, p := range w.publishers {
-		p.publish()
-	}
-}
-
-// retire takes a source out.
-func (w *world) retire(s *source) {
-	w.publish.Lock()
-	defer w.publish.Unlock()
-	w.publishers = slices.DeleteFunc(w.publishers, func(o *source) bool { return o == s })
 }
 
 // count changes the report.
