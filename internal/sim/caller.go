@@ -172,7 +172,11 @@ func (c *caller) read(r *rand.Rand, what string, f piperpc.Func[query, item]) {
 	}
 	if onceIn(r, 16) { // more than may be on its way, and too slow for it
 		q.Count, q.Size, q.Takes, slow = 60, 32<<10, 0, between(r, 10*time.Millisecond, 100*time.Millisecond)
+		if onceIn(r, 2) { // and than may ever be, with a reader who leaves
+			q.Count, leaves = 400, 1+r.IntN(60)
+		}
 	}
+	of.size = q.Size
 	updates, err := f(ctx, q)
 	if err != nil {
 		o.end(of, err)
@@ -207,16 +211,17 @@ func (c *caller) keep(f *follower, rpc staterpc.RPC[int, book, change], r *rand.
 	lazy := onceIn(r, 4)
 	var b book
 	var info *bus.Info
+	lost := true // what comes now has no state before it
 	for ev := range durable.State(c.ctx, rpc.Client(c.client), 0, durable.Policy{Resume: c.resume}) {
 		o.trace.note(f.name, ev.Kind.String(), ev.Err)
 		switch ev.Kind {
 		case durable.Connected:
 			info = ev.Info
 		case durable.Snapshot:
-			b = ev.State
+			b, lost = ev.State, false
 			o.at(f.name, info.Epoch, info.Position, b.N, true)
 		case durable.Resumed:
-			info = ev.Info
+			info, lost = ev.Info, false
 			position, exact := info.Reached()
 			o.at(f.name, info.Epoch, position, b.N, exact)
 			o.mu.Lock()
@@ -224,6 +229,8 @@ func (c *caller) keep(f *follower, rpc staterpc.RPC[int, book, change], r *rand.
 			o.mu.Unlock()
 		case durable.Update:
 			switch {
+			case lost:
+				o.broken("I2", "%s got an update behind a stream that was lost: %v", f.name, ev.Err)
 			case ev.Err != nil:
 				o.broken("I2", "%s was told of an update that is missing: %v", f.name, ev.Err)
 			case ev.Update.N != b.N+1:
@@ -233,6 +240,7 @@ func (c *caller) keep(f *follower, rpc staterpc.RPC[int, book, change], r *rand.
 			position, exact := info.Reached()
 			o.at(f.name, info.Epoch, position, b.N, exact)
 		case durable.Lost:
+			lost = true
 			o.mu.Lock()
 			o.report.Lost++
 			o.mu.Unlock()

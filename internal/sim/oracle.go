@@ -35,6 +35,7 @@ type call struct {
 	again   bool // it is idempotent
 	began   time.Time
 	timeout time.Duration
+	size    int // of an update of its, at least
 	ended   bool
 	late    bool // its reader comes when it likes
 	never   bool // the caller was told that it did not run
@@ -173,6 +174,8 @@ func (o *oracle) read(c *call, u item, of *int, next int) {
 		o.fail("I1", "the reader of %s %d got update %d, after %d", c.what, c.id, u.N, next-1)
 	case u.N > c.runs[u.Run-1].made:
 		o.fail("I1", "the reader of %s %d got update %d of %d", c.what, c.id, u.N, c.runs[u.Run-1].made)
+	case (c.runs[u.Run-1].made-u.N)*c.size > largest+batch+value:
+		o.fail("I4", "the reader of %s %d has update %d, and its handler made %d, each of %d bytes", c.what, c.id, u.N, c.runs[u.Run-1].made, c.size)
 	}
 }
 
