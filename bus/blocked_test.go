@@ -12,6 +12,7 @@ import (
 
 	"github.com/durabus/durabus/bus"
 	"github.com/durabus/durabus/internal/transport"
+	"github.com/durabus/durabus/unaryrpc"
 )
 
 // A stuckConn is blocked while there is a channel, but for short messages.
@@ -68,4 +69,48 @@ func TestACallWaitsForWhatWasPublishedBeforeAndNoLongerThanItMay(t *testing.T) {
 			t.Errorf("by a client that was closed it ended after %v: %v", time.Since(began), err)
 		}
 	})
+}
+
+func TestADrainWaitsForTheBrokerToTakeWhatWasSaid(t *testing.T) {
+	for name, patience := range map[string]time.Duration{"which it does": 20 * time.Second, "and no longer than it may": time.Second / 2} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				net := transport.NewNet(1)
+				conn := &stuckConn{SimConn: net.Dial()}
+				long := unaryrpc.RPC[int, []byte]{Name: "long", Version: 1}
+				srv, err := bus.ServeOn(conn, bus.Service{Name: "test"}, long.Handler(func(context.Context, int) ([]byte, error) {
+					conn.block()
+					return make([]byte, 10<<10), nil
+				}))
+				if err != nil {
+					t.Fatal(err)
+				}
+				client := bus.NewClientOn(net.Dial(), bus.ClientOptions{})
+				end := make(chan error, 1)
+				go func() {
+					_, err := long.Client(client)(t.Context(), 0)
+					end <- err
+				}()
+				synctest.Wait()
+				const takes = time.Second
+				time.AfterFunc(takes, conn.unblock)
+				ctx, cancel := context.WithTimeout(t.Context(), patience)
+				defer cancel()
+				began := time.Now()
+				err = srv.Drain(ctx)
+				took := time.Since(began)
+				answered := <-end
+				switch cut := patience < takes; {
+				case cut && (took != patience || !errors.Is(err, context.DeadlineExceeded) || answered == nil):
+					t.Errorf("it took %v: %v; the caller was told %v", took, err, answered)
+				case !cut && (took < takes || err != nil || answered != nil):
+					t.Errorf("it took %v: %v; the caller was told %v", took, err, answered)
+				}
+				time.Sleep(takes)
+				if err := client.Close(); err != nil {
+					t.Error(err)
+				}
+			})
+		})
+	}
 }

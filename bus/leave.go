@@ -34,6 +34,7 @@ func (s *Server) Drain(ctx context.Context) error {
 	}
 	s.draining = true
 	s.mu.Unlock()
+	defer context.AfterFunc(ctx, s.hurryUp)()
 	s.micro.Drain()
 	s.announce(true)
 
@@ -44,7 +45,7 @@ func (s *Server) Drain(ctx context.Context) error {
 	s.mu.Unlock()
 	errs := s.drain(ctx, subs, last)
 	s.endStreams()
-	errs = append(errs, s.idle(ctx), s.Close(), s.conn.Flush(ctx))
+	errs = append(errs, s.idle(ctx), s.end(), s.conn.Flush(ctx))
 	if s.feedConn != s.conn {
 		errs = append(errs, s.feedConn.Flush(ctx))
 	}
@@ -121,9 +122,16 @@ func (s *Server) cutShort() {
 }
 
 // Close stops the server: it takes no more calls, cancels those in progress,
-// ends the open streams with [Draining] and waits for their handlers to return.
-// Only the first Close returns an error; all of them wait.
+// ends the open streams with [Draining] and waits for their handlers to return, but
+// not for a broker that takes nothing. Only the first Close returns an error; all of
+// them wait.
 func (s *Server) Close() error {
+	s.hurryUp()
+	return s.end()
+}
+
+// end is Close, which says what there is to say however long the broker takes for it.
+func (s *Server) end() error {
 	s.mu.Lock()
 	if s.closed {
 		s.mu.Unlock()

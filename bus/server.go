@@ -95,15 +95,17 @@ type Server struct {
 
 	answering chan struct{} // has one for each answer that leaves by itself
 
-	ctx    context.Context // of every handler
-	cancel context.CancelCauseFunc
-	quit   chan struct{}
-	done   chan struct{}  // closed at the end of Close
-	calls  sync.WaitGroup // handlers
-	mute   atomic.Bool    // nothing is announced: that is not permitted, or nobody knows us
-	moving atomic.Bool    // the streams have been told to go elsewhere
-	loops  sync.WaitGroup // the outbox and the tick
-	feeds  feeds
+	ctx     context.Context // of every handler
+	cancel  context.CancelCauseFunc
+	hurry   context.Context // done when what the broker does not take is not waited for any more
+	hurryUp context.CancelFunc
+	quit    chan struct{}
+	done    chan struct{}  // closed at the end of Close
+	calls   sync.WaitGroup // handlers
+	mute    atomic.Bool    // nothing is announced: that is not permitted, or nobody knows us
+	moving  atomic.Bool    // the streams have been told to go elsewhere
+	loops   sync.WaitGroup // the outbox and the tick
+	feeds   feeds
 
 	workers workers
 	running atomic.Int64 // handlers that have not answered
@@ -168,10 +170,11 @@ func serve(conn transport.Conn, svc Service, handlers ...Handler) (*Server, erro
 	s.drops.who = "server " + s.instance
 	s.troubles.who = s.drops.who
 	s.ctx, s.cancel = context.WithCancelCause(context.Background())
-	s.conn = transport.Patient(conn, s.ctx.Done())
+	s.hurry, s.hurryUp = context.WithCancel(context.Background())
+	s.conn = transport.Patient(conn, s.hurry.Done())
 	s.feedConn, s.feedOut = s.conn, s.out
 	if svc.Feeds != nil && transport.Over(svc.Feeds) != conn {
-		s.feedConn, s.feedOut = transport.Patient(transport.Over(svc.Feeds), s.ctx.Done()), newOutbox()
+		s.feedConn, s.feedOut = transport.Patient(transport.Over(svc.Feeds), s.hurry.Done()), newOutbox()
 	}
 	if s.mux, err = newMux(s.instance, svc.Middleware, handlers); err != nil {
 		return nil, err

@@ -25,7 +25,7 @@ var (
 	flockRPC = piperpc.RPC[[]byte, []byte]{Name: "test.flock", Version: 1}
 )
 
-// blob is what all of them together are far too much for a socket's buffers.
+// All blobs together are far too much for the buffers of two sockets.
 const (
 	blob  = 200 << 10 // goes in one message
 	blobs = 256

@@ -48,15 +48,28 @@ func later(a, b time.Time) time.Time {
 	return b
 }
 
+// allows reports whether calls may fail with a code because of e.
+func (e event) allows(code bus.Code) bool {
+	allowed := faulty
+	if e.codes != nil {
+		allowed = e.codes
+	}
+	return !e.harmless && slices.Contains(allowed, code)
+}
+
 // blamed returns the event that a call failed of: the one in which it began, or the
-// one in which it ended if it began when the first was over, or could do no harm.
+// one in which it ended if it began when the first was over, or has a code that is of
+// the second alone.
 func (f *fleet) blamed(c failure) int {
 	i := len(f.events) - 1
 	for i > 0 && c.Begin.Before(f.events[i].begin) {
 		i--
 	}
-	e := f.events[i]
-	if next := i + 1; next < len(f.events) && !f.events[next].harmless && (e.harmless || c.Begin.After(e.over)) && c.Ended.After(f.events[next].begin) {
+	e, next := f.events[i], i+1
+	if next == len(f.events) || f.events[next].harmless || !c.Ended.After(f.events[next].begin) {
+		return i
+	}
+	if e.harmless || c.Begin.After(e.over) || !e.allows(c.Code) && f.events[next].allows(c.Code) {
 		return next
 	}
 	return i
@@ -99,11 +112,7 @@ func (f *fleet) judge() {
 
 func (f *fleet) judgeCall(c failure) {
 	e := f.events[f.blamed(c)]
-	allowed := faulty
-	if e.codes != nil {
-		allowed = e.codes
-	}
-	if e.harmless || !slices.Contains(allowed, c.Code) || c.Begin.After(f.calm) {
+	if !e.allows(c.Code) || c.Begin.After(f.calm) {
 		f.t.Errorf("%s, %s: call %d of caller %d (version %d, begun %v after it) failed after %v: %s, %s",
 			e.kind, e.what, c.N, c.Caller, c.Version, c.Begin.Sub(e.begin), c.Ended.Sub(c.Begin), c.Code, c.Message)
 	}
