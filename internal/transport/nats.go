@@ -222,49 +222,37 @@ func (c *NATS) Blocked(size int) <-chan struct{} {
 	return c.out.Blocked(mayWait(size))
 }
 
-// enter lets those publish one after the other whose messages are long: or all who
+// publish has those publish one after the other whose messages are long: or all who
 // have seen that the connection is not blocked would, before it is.
-func (c *NATS) enter(size int) (leave func(), err error) {
-	if size <= long || c.out == nil {
-		return func() {}, nil
+func (c *NATS) publish(size int, send func() error) error {
+	if size > long && c.out != nil {
+		c.turn.Lock()
+		defer c.turn.Unlock()
+		if c.Blocked(size) != nil {
+			return ErrBlocked
+		}
 	}
-	c.turn.Lock()
-	if c.Blocked(size) != nil {
-		c.turn.Unlock()
-		return nil, ErrBlocked
-	}
-	return c.turn.Unlock, nil
-}
-
-// Publish implements [Conn].
-func (c *NATS) Publish(subject, reply string, data []byte) (err error) {
-	leave, err := c.enter(len(data))
-	if err != nil {
-		return err
-	}
-	defer leave()
 	if !c.Connected() {
 		return ErrNotConnected
 	}
-	if reply == "" { // PublishRequest refuses an empty reply
-		err = c.nc.Publish(subject, data)
-	} else {
-		err = c.nc.PublishRequest(subject, reply, data)
-	}
-	return published(err)
+	return published(send())
+}
+
+// Publish implements [Conn].
+func (c *NATS) Publish(subject, reply string, data []byte) error {
+	return c.publish(len(data), func() error {
+		if reply == "" { // PublishRequest refuses an empty reply
+			return c.nc.Publish(subject, data)
+		}
+		return c.nc.PublishRequest(subject, reply, data)
+	})
 }
 
 // PublishMsg implements [Conn].
 func (c *NATS) PublishMsg(m Msg) error {
-	leave, err := c.enter(len(m.Data))
-	if err != nil {
-		return err
-	}
-	defer leave()
-	if !c.Connected() {
-		return ErrNotConnected
-	}
-	return published(c.nc.PublishMsg(&nats.Msg{Subject: m.Subject, Reply: m.Reply, Header: m.Header, Data: m.Data}))
+	return c.publish(len(m.Data), func() error {
+		return c.nc.PublishMsg(&nats.Msg{Subject: m.Subject, Reply: m.Reply, Header: m.Header, Data: m.Data})
+	})
 }
 
 // published names the errors that mean no connection: with the reconnect buffer
