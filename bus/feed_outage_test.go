@@ -385,15 +385,21 @@ func TestAnOutageOfAStreamThatWasTakenUpIsToldOnce(t *testing.T) {
 		close(behind)
 		time.Sleep(time.Second)
 		synctest.Wait()
-		if read != many || len(told) != 2 || !errors.Is(told[0].Err, bus.Lost) || told[1].Info == nil {
-			t.Fatalf("read %d, told %v", read, told)
+		before := len(told) // 2, or more if it fell behind again while it caught up
+		if read != many || before == 0 || before%2 != 0 {
+			t.Errorf("read %d, told %v", read, told)
+		}
+		for i, b := range told {
+			if lost := i%2 == 0; lost && !errors.Is(b.Err, bus.Lost) || !lost && b.Info == nil {
+				t.Errorf("told %v", told)
+			}
 		}
 		conn.Disconnect()
 		s.close()                    // so that it is not heard any more, and its feed is over
 		time.Sleep(30 * time.Second) // without a connection nobody can be asked
 		synctest.Wait()
-		if len(told) != 3 || !errors.Is(told[2].Err, bus.Disconnected) {
-			t.Errorf("told %v", told[2:])
+		if len(told) != before+1 || !errors.Is(told[before].Err, bus.Disconnected) {
+			t.Errorf("told %v", told[before:])
 		}
 		cancel()
 		reader.Wait()
